@@ -1,0 +1,331 @@
+//! The command line, and nothing that acts on it.
+
+use std::time::Duration;
+
+use clap::builder::PossibleValue;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
+use session_node::id::IdFormat;
+use session_node::protocol::ReplyFormat;
+
+/// The longest duration that may be asked for: far beyond any login, and far from where milliseconds in 64
+/// bits run out.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// A user's name and a session id are strings of a request, with a request's limits.
+const MAX_STRING_BYTES: usize = 256;
+
+/// A server-side session authority: reads one JSON request a line on stdin, writes one JSON reply a line
+/// on stdout.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXAMPLE)]
+pub struct Arguments {
+    /// Lifetime of a session: seconds (3600), or with a unit (30m, 1h, 7d)
+    #[arg(
+        long,
+        env = "SESSION_NODE_TTL",
+        value_name = "DURATION",
+        default_value = "3600"
+    )]
+    #[arg(value_parser = duration, help_heading = "Sessions", hide_env_values = true)]
+    pub ttl: Duration,
+
+    /// Longest lifetime that may be asked for; `--ttl` may not exceed it
+    #[arg(
+        long,
+        env = "SESSION_NODE_MAX_TTL",
+        value_name = "DURATION",
+        default_value = "30d"
+    )]
+    #[arg(value_parser = duration, help_heading = "Sessions", hide_env_values = true)]
+    pub max_ttl: Duration,
+
+    /// How session ids look
+    #[arg(
+        long,
+        env = "SESSION_NODE_ID_FORMAT",
+        value_name = "FORMAT",
+        default_value = "uuid"
+    )]
+    #[arg(help_heading = "Sessions", hide_env_values = true)]
+    id_format: IdFormatName,
+
+    /// A session with this id exists at the start; repeatable. For tests and demonstrations: an id on a
+    /// command line is no secret
+    #[arg(
+        long,
+        env = "SESSION_NODE_PRELOAD",
+        value_name = "ID=USER",
+        value_delimiter = ','
+    )]
+    #[arg(help_heading = "Sessions", hide_env_values = true)]
+    preload: Vec<String>,
+
+    /// Live sessions that the node will hold; a create beyond them is refused with error 11
+    #[arg(
+        long,
+        env = "SESSION_NODE_MAX_SESSIONS",
+        value_name = "COUNT",
+        default_value = "10000000"
+    )]
+    #[arg(value_parser = max_sessions, help_heading = "Limits", hide_env_values = true)]
+    pub max_sessions: usize,
+
+    /// Longest input line, in bytes without its line ending (64 to 1073741824); a longer one is skipped
+    #[arg(
+        long,
+        env = "SESSION_NODE_MAX_LINE_BYTES",
+        value_name = "BYTES",
+        default_value = "1048576"
+    )]
+    #[arg(value_parser = max_line_bytes, help_heading = "Limits", hide_env_values = true)]
+    pub max_line_bytes: usize,
+
+    /// Form of replies
+    #[arg(
+        long,
+        env = "SESSION_NODE_REPLY_FORMAT",
+        value_name = "FORMAT",
+        default_value = "envelope"
+    )]
+    #[arg(help_heading = "Running", hide_env_values = true)]
+    reply_format: ReplyFormatName,
+
+    /// Where sessions are kept: `memory:` ends with the process
+    #[arg(
+        long,
+        env = "SESSION_NODE_STORE",
+        value_name = "URL",
+        default_value = "memory:"
+    )]
+    #[arg(help_heading = "Running", hide_env_values = true)]
+    store: String,
+
+    /// What is said on stderr
+    #[arg(
+        long,
+        env = "SESSION_NODE_LOG",
+        value_name = "LEVEL",
+        default_value = "warn"
+    )]
+    #[arg(help_heading = "Running", hide_env_values = true)]
+    log: LogLevel,
+}
+
+const EXAMPLE: &str = r#"Example:
+  echo '{"type":"create_session","msg_id":1,"user_id":"alice"}' | session-node
+
+Exit status: 0 when stdin ended, the reader of stdout went away or SIGTERM or SIGINT came;
+1 when a stream failed; 2 when the command line is wrong."#;
+
+/// A session that exists at the start.
+pub struct Preload<'a> {
+    /// Its id. Not secret, since it stood on a command line, and still never shown.
+    pub id: &'a str,
+    /// Whose it is.
+    pub user: &'a str,
+}
+
+impl Arguments {
+    /// Reads the command line and the environment, and ends the process where they are wrong (exit code 2),
+    /// or only help or version was asked for (exit code 0).
+    pub fn read() -> Self {
+        let arguments = Self::parse();
+        if let Err(message) = arguments.check() {
+            Self::command()
+                .error(ErrorKind::ValueValidation, message)
+                .exit();
+        }
+        arguments
+    }
+
+    /// What clap cannot check of one value alone, or would show in its message: an id in `--preload`, or a
+    /// password in `--store`.
+    fn check(&self) -> Result<(), String> {
+        if self.ttl > self.max_ttl {
+            return Err("--ttl must not be longer than --max-ttl".into());
+        }
+        for preload in &self.preload {
+            parse_preload(preload)?;
+        }
+        let preloads: Vec<_> = self.preloads().collect();
+        for (index, preload) in preloads.iter().enumerate() {
+            if preloads[..index].iter().any(|other| other.id == preload.id) {
+                return Err("--preload must not give the same ID twice".into());
+            }
+        }
+        if preloads.len() > self.max_sessions {
+            return Err("--preload must not name more sessions than --max-sessions allows".into());
+        }
+        match self.store.split_once(':').map(|(scheme, _)| scheme) {
+            Some("memory") if self.store == "memory:" => Ok(()),
+            Some("sqlite" | "redis" | "rediss" | "valkey" | "redis-cluster") => {
+                Err("--store: this build holds sessions in memory only; expected memory:".into())
+            }
+            _ => Err("--store: unknown kind of store; expected memory:".into()),
+        }
+    }
+
+    /// The sessions that exist at the start.
+    pub fn preloads(&self) -> impl Iterator<Item = Preload<'_>> {
+        self.preload
+            .iter()
+            .filter_map(|text| parse_preload(text).ok())
+    }
+
+    /// How session ids look.
+    pub fn id_format(&self) -> IdFormat {
+        self.id_format.0
+    }
+
+    /// The form of replies.
+    pub fn reply_format(&self) -> ReplyFormat {
+        self.reply_format.0
+    }
+
+    /// What is said on stderr.
+    pub fn log(&self) -> tracing::Level {
+        match self.log {
+            LogLevel::Error => tracing::Level::ERROR,
+            LogLevel::Warn => tracing::Level::WARN,
+            LogLevel::Info => tracing::Level::INFO,
+            LogLevel::Debug => tracing::Level::DEBUG,
+        }
+    }
+}
+
+fn parse_preload(text: &str) -> Result<Preload<'_>, String> {
+    let fits = |text: &str| (1..=MAX_STRING_BYTES).contains(&text.len());
+    text.split_once('=')
+        .filter(|(id, user)| fits(id) && fits(user))
+        .map(|(id, user)| Preload { id, user })
+        .ok_or_else(|| format!("--preload must be ID=USER, each of 1 to {MAX_STRING_BYTES} bytes"))
+}
+
+/// Whole seconds, or numbers with units.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text).ok(),
+    };
+    parsed
+        .filter(|duration| duration.subsec_nanos() == 0)
+        .filter(|duration| (Duration::from_secs(1)..=LONGEST).contains(duration))
+        .ok_or_else(|| {
+            "expected whole seconds (3600) or a number with a unit (30m, 1h, 7d), from 1s to 36500d"
+                .into()
+        })
+}
+
+fn max_sessions(text: &str) -> Result<usize, String> {
+    number(text, 1, 4_000_000_000)
+}
+
+fn max_line_bytes(text: &str) -> Result<usize, String> {
+    number(text, 64, 1024 * 1024 * 1024)
+}
+
+fn number(text: &str, least: usize, most: usize) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| format!("expected a whole number from {least} to {most}"))
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// The library's [`IdFormat`], as the command line names it.
+#[derive(Clone, Copy, Debug)]
+struct IdFormatName(IdFormat);
+
+impl ValueEnum for IdFormatName {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self(IdFormat::Uuid), Self(IdFormat::Token)]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self.0 {
+            IdFormat::Uuid => PossibleValue::new("uuid").help("version 4 UUID, 122 random bits"),
+            IdFormat::Token => {
+                PossibleValue::new("token").help("43 characters of base64url, 256 random bits")
+            }
+        })
+    }
+}
+
+/// The library's [`ReplyFormat`], as the command line names it.
+#[derive(Clone, Copy, Debug)]
+struct ReplyFormatName(ReplyFormat);
+
+impl ValueEnum for ReplyFormatName {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self(ReplyFormat::Envelope), Self(ReplyFormat::Body)]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self.0 {
+            ReplyFormat::Envelope => PossibleValue::new("envelope")
+                .help("as the request came: with src and dest, or bare"),
+            ReplyFormat::Body => PossibleValue::new("body").help("always the bare body"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_duration_is_whole_seconds_or_a_number_with_a_unit() {
+        let seconds = |text| duration(text).map(|duration| duration.as_secs()).ok();
+        assert_eq!(seconds("3600"), Some(3600));
+        assert_eq!(seconds("30m"), Some(1800));
+        assert_eq!(seconds("1h"), Some(3600));
+        assert_eq!(seconds("7d"), Some(604_800));
+        assert_eq!(seconds("1"), Some(1));
+        assert_eq!(seconds("36500d"), Some(3_153_600_000));
+        for wrong in [
+            "",
+            "0",
+            "0s",
+            "-1",
+            "1.5",
+            "500ms",
+            "soon",
+            "1h x",
+            "36501d",
+            "99999999999999999999",
+        ] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_preload_is_cut_at_its_first_equals_sign() {
+        let pair = |text| {
+            parse_preload(text)
+                .map(|preload| (preload.id, preload.user))
+                .ok()
+        };
+        assert_eq!(pair("abc123=user123"), Some(("abc123", "user123")));
+        assert_eq!(pair("a=b=c"), Some(("a", "b=c")));
+        for wrong in ["", "abc123", "=user", "id="] {
+            assert_eq!(pair(wrong), None, "{wrong}");
+        }
+        let long = "x".repeat(256);
+        assert!(parse_preload(&format!("{long}={long}")).is_ok());
+        assert!(parse_preload(&format!("{long}x=u")).is_err());
+        assert!(parse_preload(&format!("i={long}x")).is_err());
+    }
+}

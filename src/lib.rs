@@ -1,0 +1,47 @@
+//! A server-side session authority: it creates, validates, regenerates and destroys login sessions, asked and
+//! answering in newline-delimited JSON with Maelstrom's envelope.
+//!
+//! The binary `session-node` runs a [`Node`] on standard input and output. A program may embed one and run it
+//! on any reader and writer:
+//!
+//! ```
+//! use std::time::Duration;
+//! use session_node::clock::SystemClock;
+//! use session_node::handler::Handler;
+//! use session_node::id::{IdFormat, IdGenerator};
+//! use session_node::store::MemoryStore;
+//! use session_node::{Node, Options};
+//!
+//! let ids = IdGenerator::from_system(IdFormat::Uuid)?;
+//! let handler = Handler::new(ids, Duration::from_secs(3600));
+//! let mut node = Node::new(MemoryStore::new(1_000), SystemClock::new(), handler, Options::default());
+//!
+//! let requests = br#"{"type":"create_session","msg_id":1,"user_id":"alice"}"#;
+//! let mut replies = Vec::new();
+//! node.run(&requests[..], &mut replies)?;
+//! assert!(replies.starts_with(br#"{"type":"session_created","in_reply_to":1,"session_id":"#));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The map
+//!
+//! Bytes in, one batch, bytes out. A batch goes down this list and back up:
+//!
+//! - [`node`]: the loop. Reads, batches, writes.
+//! - [`lines`]: bytes into lines, in bounded memory.
+//! - [`protocol`]: lines into typed requests, typed replies into lines.
+//! - [`handler`]: requests into operations on the store, outcomes into replies. Makes ids ([`id`]).
+//! - [`store`]: the contract of a store, and the stores.
+//! - [`session`]: the rules of a session's life. Every store decides by them.
+//! - [`clock`]: the time.
+
+pub mod clock;
+pub mod handler;
+pub mod id;
+pub mod lines;
+pub mod node;
+pub mod protocol;
+pub mod session;
+pub mod store;
+
+pub use node::{Node, Options, RunError};

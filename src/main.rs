@@ -1,0 +1,76 @@
+//! Wires arguments, store and node together, and turns what happens into exit codes: 0 when the input ended,
+//! the reader of the replies went away or a signal came; 1 when a stream or the system failed; 2 when the
+//! command line is wrong.
+
+mod cli;
+mod stop;
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use session_node::clock::SystemClock;
+use session_node::handler::Handler;
+use session_node::id::IdGenerator;
+use session_node::store::MemoryStore;
+use session_node::{Node, Options};
+
+use crate::cli::Arguments;
+use crate::stop::UntilSignal;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::read();
+    log_to_stderr(arguments.log());
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if io::stdin().is_terminal() {
+        eprintln!(
+            "session-node: type one JSON object a line, such as \
+             {{\"type\":\"create_session\",\"user_id\":\"alice\"}}; Ctrl-D ends"
+        );
+    }
+    let ids = IdGenerator::from_system(arguments.id_format())
+        .context("cannot seed the generator of session ids from the operating system")?;
+    let mut node = Node::new(
+        MemoryStore::new(arguments.max_sessions),
+        SystemClock::new(),
+        Handler::new(ids, arguments.ttl),
+        Options {
+            max_line_bytes: arguments.max_line_bytes,
+            reply_format: arguments.reply_format(),
+        },
+    );
+    for preload in arguments.preloads() {
+        node.preload(preload.id, preload.user);
+    }
+
+    // The descriptors themselves: std's own handles would cut batches into pieces of 8 KiB, or of a line.
+    let input = io::stdin().as_fd().try_clone_to_owned().map(File::from);
+    let input = UntilSignal::new(input.context("cannot use standard input")?)
+        .context("cannot listen for SIGTERM and SIGINT")?;
+    let output = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    node.run(input, output.context("cannot use standard output")?)?;
+    Ok(())
+}
+
+fn log_to_stderr(level: tracing::Level) {
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_max_level(level)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time()
+        // A closed stderr must not stop the node.
+        .log_internal_errors(false)
+        .init();
+}

@@ -1,0 +1,148 @@
+//! The loop: a read gives a batch of lines, the batch becomes operations, the store applies them as one unit,
+//! and their outcomes leave with one write.
+//!
+//! A node is a deterministic function of its input, its clock, its id generator and its store: the same
+//! four give the same bytes. It knows no rule of a session's life and no JSON.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use tracing::warn;
+
+use crate::clock::Clock;
+use crate::handler::Handler;
+use crate::lines::{Line, LineReader, Lines};
+use crate::protocol::{self, Message, ReplyFormat};
+use crate::store::{Operation, Outcomes, Store};
+
+/// How a node treats its input and forms its replies.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The longest line that is read, in bytes, its line ending not counted. A longer one is skipped.
+    pub max_line_bytes: usize,
+    /// The form of replies.
+    pub reply_format: ReplyFormat,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_line_bytes: 1024 * 1024,
+            reply_format: ReplyFormat::Envelope,
+        }
+    }
+}
+
+/// Why a node stopped before its input ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The requests could not be read.
+    #[error("cannot read requests")]
+    Input(#[source] io::Error),
+    /// The replies could not be written.
+    #[error("cannot write replies")]
+    Output(#[source] io::Error),
+}
+
+/// A session authority on a stream of requests and a stream of replies.
+pub struct Node<S, C> {
+    store: S,
+    clock: C,
+    handler: Handler,
+    options: Options,
+    outcomes: Outcomes,
+    replies: Vec<u8>,
+    /// Begun with the first batch and not before, so that their lifetimes count from there: a person who
+    /// types, and a harness that is slow to start, still see the whole of it.
+    preloads: Vec<Operation<'static>>,
+}
+
+impl<S: Store, C: Clock> Node<S, C> {
+    /// A node that keeps its sessions in `store`, at the times that `clock` shows.
+    pub fn new(store: S, clock: C, handler: Handler, options: Options) -> Self {
+        Self {
+            store,
+            clock,
+            handler,
+            options,
+            outcomes: Outcomes::new(),
+            replies: Vec::new(),
+            preloads: Vec::new(),
+        }
+    }
+
+    /// Lets a session of `user` exist under an id that was chosen beforehand, from the first batch on: for tests
+    /// and demonstrations, since such an id is no secret.
+    pub fn preload(&mut self, id: &str, user: &str) {
+        self.preloads.push(self.handler.preload(id, user));
+    }
+
+    /// Answers every request that comes from `input` on `output`, until `input` ends or nobody reads
+    /// `output` any more. Whatever was taken from `input` by one read has been answered before the next.
+    ///
+    /// Give it raw files, not buffered ones: it reads and writes whole batches itself.
+    ///
+    /// # Errors
+    ///
+    /// When `input` cannot be read, or `output` cannot be written for another reason than that its reader
+    /// has gone.
+    pub fn run(&mut self, mut input: impl Read, mut output: impl Write) -> Result<(), RunError> {
+        let mut reader = LineReader::new(self.options.max_line_bytes);
+        while let Some(lines) = reader.read_batch(&mut input).map_err(RunError::Input)? {
+            self.answer(lines);
+            let written = output
+                .write_all(&self.replies)
+                .and_then(|()| output.flush());
+            match written {
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+                written => written.map_err(RunError::Output)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out a batch, and leaves the replies in `self.replies`.
+    fn answer(&mut self, lines: Lines<'_>) {
+        let now = self.clock.now();
+        self.outcomes.clear();
+        self.store
+            .apply(now, &std::mem::take(&mut self.preloads), &mut self.outcomes);
+
+        let mut requests = Vec::new();
+        let mut operations = Vec::new();
+        for message in lines.filter_map(read_message) {
+            let (taken, operation) = self.handler.take_up(message.request);
+            requests.push((message.return_address, taken));
+            operations.extend(operation);
+        }
+        self.outcomes.clear();
+        self.store.apply(now, &operations, &mut self.outcomes);
+
+        self.replies.clear();
+        let mut outcomes_left = self.outcomes.list().iter();
+        for (return_address, taken) in &requests {
+            let reply = taken.reply(&mut outcomes_left, &self.outcomes, now);
+            protocol::encode(
+                return_address,
+                self.options.reply_format,
+                &reply,
+                &mut self.replies,
+            );
+        }
+    }
+}
+
+/// The message that a line holds; none, and a warning where it is due, when there is nobody to answer.
+fn read_message(line: Line<'_>) -> Option<Message<'_>> {
+    let number = line.number;
+    let Some(bytes) = line.bytes else {
+        warn!("line {number}: longer than --max-line-bytes allows; skipped");
+        return None;
+    };
+    if bytes.trim_ascii().is_empty() {
+        return None;
+    }
+    protocol::decode(bytes)
+        .inspect_err(|reason| warn!("line {number}: {reason}"))
+        .ok()
+        .flatten()
+}

@@ -1,0 +1,75 @@
+//! Stopping on SIGTERM and SIGINT, between batches and never within one.
+//!
+//! A blocked read cannot be interrupted without `unsafe`, and waiting with `poll` would cost every lone
+//! request a system call. So a second thread waits for signals. While the node waits for input, nothing is
+//! in hand and that thread may end the process; while the node works on a batch, the thread only leaves word,
+//! and the node finds its input ended when it asks for more.
+
+use std::io::{self, Read};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// The node works on a batch.
+const WORKING: u8 = 0;
+/// The node waits for input.
+const WAITING: u8 = 1;
+/// A signal has come.
+const STOPPING: u8 = 2;
+
+/// An input that ends when the process is asked to stop.
+pub struct UntilSignal<R> {
+    input: R,
+    state: Arc<AtomicU8>,
+}
+
+impl<R: Read> UntilSignal<R> {
+    /// Wraps `input`, and from now on takes SIGTERM and SIGINT for its end. A second signal ends the process
+    /// at once, whatever it is doing: the way out when nobody reads the replies.
+    ///
+    /// # Errors
+    ///
+    /// When the signals cannot be handled or the thread cannot be started.
+    pub fn new(input: R) -> io::Result<Self> {
+        let state = Arc::new(AtomicU8::new(WORKING));
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        let seen = Arc::clone(&state);
+        thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || {
+                for signal in signals.forever() {
+                    match seen.swap(STOPPING, Ordering::AcqRel) {
+                        WORKING => {}
+                        WAITING => process::exit(0),
+                        // What a shell reports of a process that a signal ended.
+                        _ => process::exit(128 + signal),
+                    }
+                }
+            })?;
+        Ok(Self { input, state })
+    }
+
+    fn moves(&self, from: u8, to: u8) -> bool {
+        self.state
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+}
+
+impl<R: Read> Read for UntilSignal<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.moves(WORKING, WAITING) {
+            return Ok(0);
+        }
+        let arrived = self.input.read(buffer);
+        if !self.moves(WAITING, WORKING) {
+            // The process is ending at this moment. What arrived was never taken up.
+            return Ok(0);
+        }
+        arrived
+    }
+}

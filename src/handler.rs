@@ -118,9 +118,12 @@ impl Taken<'_> {
             }
             (Ok(Outcome::Invalid), _) => Reply::SessionInvalid,
             (Ok(Outcome::Destroyed), _) => Reply::SessionDestroyed,
-            (Ok(Outcome::Full), _) => Reply::Error(Cow::Owned(Error::new(
+            (Ok(Outcome::Full { max_sessions }), _) => Reply::Error(Cow::Owned(Error::new(
                 ErrorCode::TemporarilyUnavailable,
-                "create_session: the node holds as many live sessions as it may (--max-sessions)",
+                format!(
+                    "create_session: the node already holds its limit of {max_sessions} live sessions \
+                     (--max-sessions)"
+                ),
             ))),
             (Ok(Outcome::Created { .. } | Outcome::Regenerated), None) => {
                 unreachable!("an id was made for every operation that needs one")

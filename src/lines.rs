@@ -98,6 +98,7 @@ impl LineReader {
 }
 
 /// A line, or the place where one was too long.
+#[derive(Clone, Copy)]
 pub struct Line<'a> {
     /// Counted from 1.
     pub number: u64,

@@ -51,7 +51,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         },
     );
     for preload in arguments.preloads() {
-        node.preload(preload.id, preload.user);
+        node.preload(preload.id, preload.user)
+            .context("--preload")?;
     }
 
     // The descriptors themselves: std's own handles would cut batches into pieces of 8 KiB, or of a line.

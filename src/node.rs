@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::handler::Handler;
 use crate::lines::{Line, LineReader, Lines};
 use crate::protocol::{self, Message, ReplyFormat};
-use crate::store::{Operation, Outcomes, Store};
+use crate::store::{Outcome, Outcomes, Store};
 
 /// How a node treats its input and forms its replies.
 #[derive(Clone, Debug)]
@@ -36,12 +36,17 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The requests could not be read.
-    #[error("cannot read requests")]
+    #[error("cannot read requests from the input (stdin)")]
     Input(#[source] io::Error),
     /// The replies could not be written.
-    #[error("cannot write replies")]
+    #[error("cannot write replies to the output (stdout)")]
     Output(#[source] io::Error),
 }
+
+/// A session that was to exist at the start was not taken by the store.
+#[derive(Debug, thiserror::Error)]
+#[error("the store did not take a session that was to exist at the start")]
+pub struct PreloadError;
 
 /// A session authority on a stream of requests and a stream of replies.
 pub struct Node<S, C> {
@@ -51,9 +56,6 @@ pub struct Node<S, C> {
     options: Options,
     outcomes: Outcomes,
     replies: Vec<u8>,
-    /// Begun with the first batch and not before, so that their lifetimes count from there: a person who
-    /// types, and a harness that is slow to start, still see the whole of it.
-    preloads: Vec<Operation<'static>>,
 }
 
 impl<S: Store, C: Clock> Node<S, C> {
@@ -66,14 +68,24 @@ impl<S: Store, C: Clock> Node<S, C> {
             options,
             outcomes: Outcomes::new(),
             replies: Vec::new(),
-            preloads: Vec::new(),
         }
     }
 
-    /// Lets a session of `user` exist under an id that was chosen beforehand, from the first batch on: for tests
-    /// and demonstrations, since such an id is no secret.
-    pub fn preload(&mut self, id: &str, user: &str) {
-        self.preloads.push(self.handler.preload(id, user));
+    /// Begins a session of `user` under an id that was chosen beforehand: for tests and demonstrations, since
+    /// such an id is no secret.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not take the session.
+    pub fn preload(&mut self, id: &str, user: &str) -> Result<(), PreloadError> {
+        let now = self.clock.now();
+        self.outcomes.clear();
+        self.store
+            .apply(now, &[self.handler.preload(id, user)], &mut self.outcomes);
+        match self.outcomes.list() {
+            [Ok(Outcome::Created { .. })] => Ok(()),
+            _ => Err(PreloadError),
+        }
     }
 
     /// Answers every request that comes from `input` on `output`, until `input` ends or nobody reads
@@ -103,10 +115,6 @@ impl<S: Store, C: Clock> Node<S, C> {
     /// Carries out a batch, and leaves the replies in `self.replies`.
     fn answer(&mut self, lines: Lines<'_>) {
         let now = self.clock.now();
-        self.outcomes.clear();
-        self.store
-            .apply(now, &std::mem::take(&mut self.preloads), &mut self.outcomes);
-
         let mut requests = Vec::new();
         let mut operations = Vec::new();
         for message in lines.filter_map(read_message) {

@@ -57,6 +57,7 @@ fn pump(mut stdin: ChildStdin) -> (JoinHandle<()>, Arc<AtomicU64>) {
     (writer, written)
 }
 
+#[expect(clippy::zombie_processes, reason = "the caller waits for it")]
 /// Pumps requests until the node is stuck in a write, since nobody reads its replies.
 fn start_and_clog() -> (Child, JoinHandle<()>) {
     let mut child = command(DEFAULTS).spawn().expect("the node starts");
@@ -119,7 +120,7 @@ fn a_reader_that_goes_away_under_load_ends_the_node_quietly() {
     let mut child = command(DEFAULTS).spawn().expect("the node starts");
     let (writer, _) = pump(child.stdin.take().expect("stdin is a pipe"));
     let mut stdout = child.stdout.take().expect("stdout is a pipe");
-    stdout.read_exact(&mut [0; 100_000]).expect("replies");
+    stdout.read_exact(&mut vec![0; 100_000]).expect("replies");
     drop(stdout);
     assert_eq!(wait(&mut child).code(), Some(0));
     writer.join().expect("the writer ends with the node");

@@ -21,7 +21,7 @@ fn run(seed: u8, piece: usize) -> String {
         handler,
         Options::default(),
     );
-    node.preload("abc123", "user123");
+    node.preload("abc123", "user123").expect("there is room");
 
     let mut replies = Vec::new();
     let lines: Vec<&str> = REQUESTS.lines().collect();
@@ -83,7 +83,7 @@ fn how_the_input_is_cut_into_batches_does_not_show_in_the_replies() {
 }
 
 #[test]
-fn a_preloaded_session_has_its_whole_lifetime_when_the_first_request_arrives() {
+fn a_preloaded_session_lives_from_the_start_of_the_node() {
     let clock = ManualClock::at(Timestamp::from_millis(5_000_000));
     let ids = IdGenerator::from_seed(IdFormat::Uuid, [1; 32]);
     let handler = Handler::new(ids, Duration::from_secs(3600));
@@ -93,8 +93,8 @@ fn a_preloaded_session_has_its_whole_lifetime_when_the_first_request_arrives() {
         handler,
         Options::default(),
     );
-    node.preload("abc123", "user123");
-    clock.advance(Duration::from_secs(90));
+    node.preload("abc123", "user123").expect("there is room");
+    clock.advance(Duration::from_millis(999));
 
     let mut ask = |expected: &str| {
         let mut replies = Vec::new();
@@ -107,7 +107,7 @@ fn a_preloaded_session_has_its_whole_lifetime_when_the_first_request_arrives() {
         );
     };
     ask(r#"{"type":"session_valid","user_id":"user123","expires_in":3600}"#);
-    clock.advance(Duration::from_millis(3_599_999));
+    clock.advance(Duration::from_secs(3599));
     ask(r#"{"type":"session_valid","user_id":"user123","expires_in":1}"#);
     clock.advance(Duration::from_millis(1));
     ask(r#"{"type":"session_invalid"}"#);

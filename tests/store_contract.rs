@@ -47,7 +47,7 @@ impl<S: Store> Bench<S> {
             Outcome::Invalid => Seen::Invalid,
             Outcome::Regenerated => Seen::Regenerated,
             Outcome::Destroyed => Seen::Destroyed,
-            Outcome::Full => Seen::Full,
+            Outcome::Full { .. } => Seen::Full,
         };
         let list = outcomes.list().iter();
         list.map(|outcome| see(outcome.as_ref().expect("the store works")))

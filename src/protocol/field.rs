@@ -63,6 +63,10 @@ impl<'a> Field<'a> {
 
 /// What stands at `body`.
 #[derive(Default)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "almost every body is an object, and it only lives on the stack"
+)]
 pub(super) enum Body<'a> {
     #[default]
     Absent,
@@ -89,26 +93,26 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn named(&mut self, name: &[u8]) -> Option<&mut Field<'a>> {
+    fn named(&mut self, name: &str) -> Option<&mut Field<'a>> {
         Some(match name {
-            b"src" => &mut self.src,
-            b"dest" => &mut self.dest,
-            b"body" => &mut self.body,
-            b"type" => &mut self.kind,
-            b"msg_id" => &mut self.msg_id,
-            b"in_reply_to" => &mut self.in_reply_to,
-            b"echo" => &mut self.echo,
-            b"node_id" => &mut self.node_id,
-            b"node_ids" => &mut self.node_ids,
-            b"user_id" => &mut self.user_id,
-            b"session_id" => &mut self.session_id,
-            b"old_session_id" => &mut self.old_session_id,
+            "src" => &mut self.src,
+            "dest" => &mut self.dest,
+            "body" => &mut self.body,
+            "type" => &mut self.kind,
+            "msg_id" => &mut self.msg_id,
+            "in_reply_to" => &mut self.in_reply_to,
+            "echo" => &mut self.echo,
+            "node_id" => &mut self.node_id,
+            "node_ids" => &mut self.node_ids,
+            "user_id" => &mut self.user_id,
+            "session_id" => &mut self.session_id,
+            "old_session_id" => &mut self.old_session_id,
             _ => return None,
         })
     }
 
     /// Reads the value that comes next in `map` into the field of this name, or past it.
-    fn read<M: MapAccess<'a>>(&mut self, name: &[u8], map: &mut M) -> Result<(), M::Error> {
+    fn read<M: MapAccess<'a>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
         if let Some(field) = self.named(name) {
             field.add(map.next_value::<&RawValue>()?.get());
         } else {
@@ -131,7 +135,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                 let mut fields = Fields::default();
-                while let Some(Name(name)) = map.next_key()? {
+                while let Some(name) = next_name(&mut map)? {
                     fields.read(&name, &mut map)?;
                 }
                 Ok(fields)
@@ -163,8 +167,8 @@ impl<'de> Deserialize<'de> for MessageFields<'de> {
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                 let mut message = MessageFields::default();
-                while let Some(Name(name)) = map.next_key()? {
-                    if *name != *b"body" {
+                while let Some(name) = next_name(&mut map)? {
+                    if name != "body" {
                         message.top.read(&name, &mut map)?;
                     } else if let Body::Absent = message.body {
                         message.body = Body::Object(map.next_value()?);
@@ -181,30 +185,9 @@ impl<'de> Deserialize<'de> for MessageFields<'de> {
     }
 }
 
-/// A field's name. Bytes, because JSON allows names that are not text (lone surrogates), and a name that
-/// no request knows must not make the message unreadable.
-struct Name<'a>(Cow<'a, [u8]>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-
-        impl<'de> Visitor<'de> for Bytes {
-            type Value = Name<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a name")
-            }
-
-            fn visit_borrowed_bytes<E>(self, name: &'de [u8]) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Borrowed(name)))
-            }
-
-            fn visit_bytes<E>(self, name: &[u8]) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Owned(name.to_vec())))
-            }
-        }
-
-        deserializer.deserialize_bytes(Bytes)
-    }
+/// Reads the name of the field that comes next in `map`. A name that is not text (lone surrogates) is valid
+/// JSON that no request knows: it reads as the empty one, and must not make the message unreadable.
+fn next_name<'de, M: MapAccess<'de>>(map: &mut M) -> Result<Option<Cow<'de, str>>, M::Error> {
+    let name = map.next_key::<&RawValue>()?;
+    Ok(name.map(|json| Field::Given(json.get()).string().unwrap_or_default()))
 }

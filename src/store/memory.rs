@@ -75,7 +75,9 @@ impl MemoryStore {
 
     fn create(&mut self, key: SessionKey, user: &str, lifetime: Lifetime) -> Outcome {
         if self.sessions.len() >= self.max_sessions {
-            return Outcome::Full;
+            return Outcome::Full {
+                max_sessions: self.max_sessions,
+            };
         }
         self.insert(
             key,

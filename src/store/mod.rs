@@ -89,7 +89,10 @@ pub enum Outcome {
     /// No session has this key any more.
     Destroyed,
     /// The session did not begin, because the store holds as many live sessions as it may.
-    Full,
+    Full {
+        /// How many that is.
+        max_sessions: usize,
+    },
 }
 
 /// Why a store could not carry out an operation. The text says what was out of reach, for an operator;

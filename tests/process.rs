@@ -57,8 +57,8 @@ fn pump(mut stdin: ChildStdin) -> (JoinHandle<()>, Arc<AtomicU64>) {
     (writer, written)
 }
 
-#[expect(clippy::zombie_processes, reason = "the caller waits for it")]
 /// Pumps requests until the node is stuck in a write, since nobody reads its replies.
+#[expect(clippy::zombie_processes, reason = "the caller waits for it")]
 fn start_and_clog() -> (Child, JoinHandle<()>) {
     let mut child = command(DEFAULTS).spawn().expect("the node starts");
     let (writer, written) = pump(child.stdin.take().expect("stdin is a pipe"));

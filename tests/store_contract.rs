@@ -269,8 +269,9 @@ mod memory_is_reclaimed {
             bench.one(create(&n.to_string(), "alice", minute));
             bench.advance(10);
         }
-        // 100 sessions a second for a minute.
-        assert_eq!(bench.store.len(), 6000);
+        // 100 sessions a second for a minute, and up to a second until one that has ended is removed.
+        let len = bench.store.len();
+        assert!((6000..=6100).contains(&len), "{len}");
     }
 
     #[test]
@@ -279,7 +280,8 @@ mod memory_is_reclaimed {
         for n in 0..10_000 {
             bench.one(create(&n.to_string(), "alice", HOUR));
         }
-        bench.advance(3_600_000);
+        // To the end of the second in which they end.
+        bench.advance(3_600_750);
         let mut before = bench.store.len();
         assert_eq!(before, 10_000);
         while before > 0 {

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::field::{Body, Field, Fields, MessageFields};
+use super::field::{BodyIs, Field, Fields, MessageFields};
 use super::{Envelope, Error, ErrorCode, Message, Request, ReturnAddress};
 
 /// The longest string that a field of a request may hold, in bytes of UTF-8: room for any user name or
@@ -43,18 +43,15 @@ pub enum Unanswerable {
 ///
 /// When nobody can be answered.
 pub fn decode(line: &[u8]) -> Result<Option<Message<'_>>, Unanswerable> {
-    let fields = str::from_utf8(line)
-        .ok()
-        .and_then(|text| serde_json::from_str(text).ok());
-    match fields {
+    match str::from_utf8(line).ok().and_then(MessageFields::read) {
         Some(fields) => read_message(&fields),
         None => salvage(line),
     }
 }
 
 fn read_message<'a>(message: &MessageFields<'a>) -> Result<Option<Message<'a>>, Unanswerable> {
-    let (top, body) = (&message.top, &message.body);
-    if matches!(body, Body::Absent) && !top.kind.is_absent() {
+    let top = &message.top;
+    if message.body_is == BodyIs::Absent && !top.kind.is_absent() {
         return Ok(read_body(None, top));
     }
     let (Some(src), Some(dest)) = (top.src.string_json(), top.dest.string_json()) else {
@@ -64,10 +61,10 @@ fn read_message<'a>(message: &MessageFields<'a>) -> Result<Option<Message<'a>>, 
         src: Cow::Borrowed(src),
         dest: Cow::Borrowed(dest),
     });
-    let must_be = match body {
-        Body::Object(fields) => return Ok(read_body(envelope, fields)),
-        Body::Absent | Body::NotAnObject => "message: body must be an object",
-        Body::Repeated => "message: body must be given once",
+    let must_be = match message.body_is {
+        BodyIs::AnObject => return Ok(read_body(envelope, &message.body)),
+        BodyIs::Absent | BodyIs::NotAnObject => "message: body must be an object",
+        BodyIs::Repeated => "message: body must be given once only: an object",
     };
     Ok(Some(Message {
         return_address: ReturnAddress {
@@ -153,9 +150,10 @@ fn strings(field: Field<'_>, name: &str) -> Result<(), Error> {
 
 /// What to say of a field that is not as it must be.
 fn must_be(field: Field<'_>, name: &str, what: &str) -> Error {
-    Error::malformed(match field {
-        Field::Repeated => format!("{name} must be given once only: {what}"),
-        Field::Absent | Field::Given(_) => format!("{name} must be {what}"),
+    Error::malformed(if field.is_repeated() {
+        format!("{name} must be given once only: {what}")
+    } else {
+        format!("{name} must be {what}")
     })
 }
 
@@ -185,7 +183,7 @@ fn compact(json: &str) -> Cow<'_, str> {
 fn salvage<'a>(line: &[u8]) -> Result<Option<Message<'a>>, Unanswerable> {
     // What is not text becomes U+FFFD, and so does NUL, which JSON does not allow in a string.
     let text = String::from_utf8_lossy(line).replace('\0', REPLACEMENT);
-    let top: Fields = serde_json::from_str(&text).map_err(|error| {
+    let fields = MessageFields::read_any(&text).map_err(|error| {
         // The text of an error in the data, unlike that of one in the syntax, quotes the data.
         if error.is_data() {
             Unanswerable::NotAnObject
@@ -193,12 +191,7 @@ fn salvage<'a>(line: &[u8]) -> Result<Option<Message<'a>>, Unanswerable> {
             Unanswerable::NotJson(describe(&error))
         }
     })?;
-    let body = match top.body {
-        Field::Absent => Body::Absent,
-        Field::Repeated => Body::Repeated,
-        Field::Given(json) => serde_json::from_str(json).map_or(Body::NotAnObject, Body::Object),
-    };
-    let Some(message) = read_message(&MessageFields { top, body })? else {
+    let Some(message) = read_message(&fields)? else {
         return Ok(None);
     };
     let repaired = text.as_bytes() != line;

@@ -7,29 +7,33 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// What an object says of one field: its JSON text, not yet judged.
+/// What an object says of one field: its JSON text, not yet judged. Two words, since a message has many.
 #[derive(Clone, Copy, Default)]
-pub(super) enum Field<'a> {
-    #[default]
-    Absent,
-    Given(&'a str),
-    Repeated,
-}
+pub(super) struct Field<'a>(Option<&'a str>);
 
 impl<'a> Field<'a> {
+    /// A field that was given more than once. No JSON text is empty.
+    const REPEATED: Self = Self(Some(""));
+
+    /// A field with this JSON text.
+    pub(super) fn given(json: &'a str) -> Self {
+        Self(Some(json))
+    }
+
     pub(super) fn is_absent(self) -> bool {
-        matches!(self, Self::Absent)
+        self.0.is_none()
+    }
+
+    pub(super) fn is_repeated(self) -> bool {
+        self.0 == Some("")
     }
 
     /// The field's JSON text, if it was given once.
     pub(super) fn json(self) -> Option<&'a str> {
-        match self {
-            Self::Given(json) => Some(json),
-            Self::Absent | Self::Repeated => None,
-        }
+        self.0.filter(|json| !json.is_empty())
     }
 
     /// The JSON text of a string, quotes and escapes included.
@@ -54,23 +58,19 @@ impl<'a> Field<'a> {
     }
 
     fn add(&mut self, json: &'a str) {
-        *self = match self {
-            Self::Absent => Self::Given(json),
-            Self::Given(_) | Self::Repeated => Self::Repeated,
+        *self = match self.0 {
+            None => Self::given(json),
+            Some(_) => Self::REPEATED,
         };
     }
 }
 
 /// What stands at `body`.
-#[derive(Default)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "almost every body is an object, and it only lives on the stack"
-)]
-pub(super) enum Body<'a> {
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum BodyIs {
     #[default]
     Absent,
-    Object(Fields<'a>),
+    AnObject,
     NotAnObject,
     Repeated,
 }
@@ -122,27 +122,27 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
+/// Reads an object into fields that are there already, which saves moving them about.
+impl<'de> DeserializeSeed<'de> for &mut Fields<'de> {
+    type Value = ();
 
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields<'de>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a JSON object")
-            }
+impl<'de> Visitor<'de> for &mut Fields<'de> {
+    type Value = ();
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let mut fields = Fields::default();
-                while let Some(name) = next_name(&mut map)? {
-                    fields.read(&name, &mut map)?;
-                }
-                Ok(fields)
-            }
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        while let Some(name) = next_name(&mut map)? {
+            self.read(&name, &mut map)?;
         }
-
-        deserializer.deserialize_map(Object)
+        Ok(())
     }
 }
 
@@ -150,38 +150,71 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 #[derive(Default)]
 pub(super) struct MessageFields<'a> {
     pub(super) top: Fields<'a>,
-    pub(super) body: Body<'a>,
+    pub(super) body_is: BodyIs,
+    pub(super) body: Fields<'a>,
 }
 
-impl<'de> Deserialize<'de> for MessageFields<'de> {
-    /// Fails when the body is not an object: such a message is read again, field by field.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Message;
+impl<'a> MessageFields<'a> {
+    /// Reads a message whose body, if it has one, is an object. None when it is anything else.
+    pub(super) fn read(json: &'a str) -> Option<Self> {
+        let mut message = Self::default();
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        deserializer.deserialize_map(&mut message).ok()?;
+        deserializer.end().ok()?;
+        Some(message)
+    }
 
-        impl<'de> Visitor<'de> for Message {
-            type Value = MessageFields<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a JSON object with an object at \"body\"")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let mut message = MessageFields::default();
-                while let Some(name) = next_name(&mut map)? {
-                    if name != "body" {
-                        message.top.read(&name, &mut map)?;
-                    } else if let Body::Absent = message.body {
-                        message.body = Body::Object(map.next_value()?);
-                    } else {
-                        map.next_value::<IgnoredAny>()?;
-                        message.body = Body::Repeated;
-                    }
-                }
-                Ok(message)
+    /// Reads a message with anything for a body, in two passes.
+    ///
+    /// # Errors
+    ///
+    /// When it is not an object, or not JSON.
+    pub(super) fn read_any(json: &'a str) -> Result<Self, serde_json::Error> {
+        let mut message = Self {
+            top: read_fields(json)?,
+            ..Self::default()
+        };
+        if message.top.body.is_repeated() {
+            message.body_is = BodyIs::Repeated;
+        } else if let Some(body) = message.top.body.json() {
+            message.body_is = BodyIs::NotAnObject;
+            if let Ok(fields) = read_fields(body) {
+                message.body = fields;
+                message.body_is = BodyIs::AnObject;
             }
         }
+        Ok(message)
+    }
+}
 
-        deserializer.deserialize_map(Message)
+fn read_fields(json: &str) -> Result<Fields<'_>, serde_json::Error> {
+    let mut fields = Fields::default();
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    fields.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(fields)
+}
+
+impl<'de> Visitor<'de> for &mut MessageFields<'de> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object with an object at \"body\"")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        while let Some(name) = next_name(&mut map)? {
+            if name != "body" {
+                self.top.read(&name, &mut map)?;
+            } else if self.body_is == BodyIs::Absent {
+                map.next_value_seed(&mut self.body)?;
+                self.body_is = BodyIs::AnObject;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+                self.body_is = BodyIs::Repeated;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -189,5 +222,5 @@ impl<'de> Deserialize<'de> for MessageFields<'de> {
 /// JSON that no request knows: it reads as the empty one, and must not make the message unreadable.
 fn next_name<'de, M: MapAccess<'de>>(map: &mut M) -> Result<Option<Cow<'de, str>>, M::Error> {
     let name = map.next_key::<&RawValue>()?;
-    Ok(name.map(|json| Field::Given(json.get()).string().unwrap_or_default()))
+    Ok(name.map(|json| Field::given(json.get()).string().unwrap_or_default()))
 }

@@ -1,0 +1,155 @@
+//! Values in numbered slots, in chunks that never move: growing costs one chunk's allocation and copies nothing,
+//! however many values there are. A slot's number takes four bytes, half of a pointer.
+
+use std::marker::PhantomData;
+
+/// Values in a chunk: with 64 bytes a value, a quarter of a mebibyte, which is small beside what an allocator
+/// hands out without a pause, and large beside the pointer to it.
+const CHUNK: usize = 4096;
+
+/// The number of a slot in a [`Slab`] of `T`, or of none.
+pub struct Slot<T>(u32, PhantomData<fn() -> T>);
+
+impl<T> Slot<T> {
+    /// No slot.
+    pub const NONE: Self = Self(u32::MAX, PhantomData);
+
+    pub fn is_none(self) -> bool {
+        self.0 == u32::MAX
+    }
+
+    fn place(self) -> (usize, usize) {
+        let number = self.0 as usize;
+        (number / CHUNK, number % CHUNK)
+    }
+}
+
+// Derived, these would ask the same of `T`.
+impl<T> Clone for Slot<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Slot<T> {}
+
+impl<T> PartialEq for Slot<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+enum Entry<T> {
+    Used(T),
+    Free { next: Slot<T> },
+}
+
+/// Values in numbered slots. A slot that was vacated is used again before a new one.
+pub struct Slab<T> {
+    chunks: Vec<Vec<Entry<T>>>,
+    first_free: Slot<T>,
+    len: usize,
+}
+
+impl<T> Slab<T> {
+    pub fn new() -> Self {
+        Self {
+            chunks: Vec::new(),
+            first_free: Slot::NONE,
+            len: 0,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn insert(&mut self, value: T) -> Slot<T> {
+        self.len += 1;
+        let free = self.first_free;
+        if !free.is_none() {
+            let (chunk, at) = free.place();
+            let entry = std::mem::replace(&mut self.chunks[chunk][at], Entry::Used(value));
+            let Entry::Free { next } = entry else {
+                unreachable!("the list of free slots holds free slots only");
+            };
+            self.first_free = next;
+            return free;
+        }
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let last = self.chunks.len() - 1;
+        let number = last * CHUNK + self.chunks[last].len();
+        self.chunks[last].push(Entry::Used(value));
+        Slot(
+            u32::try_from(number).expect("--max-sessions keeps slots below 2^32"),
+            PhantomData,
+        )
+    }
+
+    pub fn get(&self, slot: Slot<T>) -> Option<&T> {
+        let (chunk, at) = slot.place();
+        match self.chunks.get(chunk)?.get(at)? {
+            Entry::Used(value) => Some(value),
+            Entry::Free { .. } => None,
+        }
+    }
+
+    pub fn remove(&mut self, slot: Slot<T>) -> Option<T> {
+        let (chunk, at) = slot.place();
+        let entry = self.chunks.get_mut(chunk)?.get_mut(at)?;
+        if let Entry::Free { .. } = entry {
+            return None;
+        }
+        let next = std::mem::replace(&mut self.first_free, slot);
+        self.len -= 1;
+        match std::mem::replace(entry, Entry::Free { next }) {
+            Entry::Used(value) => Some(value),
+            Entry::Free { .. } => None,
+        }
+    }
+}
+
+impl<T> std::ops::Index<Slot<T>> for Slab<T> {
+    type Output = T;
+
+    fn index(&self, slot: Slot<T>) -> &T {
+        self.get(slot).expect("the slot is in use")
+    }
+}
+
+impl<T> std::ops::IndexMut<Slot<T>> for Slab<T> {
+    fn index_mut(&mut self, slot: Slot<T>) -> &mut T {
+        let (chunk, at) = slot.place();
+        match &mut self.chunks[chunk][at] {
+            Entry::Used(value) => value,
+            Entry::Free { .. } => unreachable!("the slot is in use"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vacated_slot_is_used_again_before_a_new_one() {
+        let mut slab = Slab::new();
+        let slots: Vec<_> = (0..2 * CHUNK + 1).map(|n| slab.insert(n)).collect();
+        assert_eq!(slab.len(), 2 * CHUNK + 1);
+        assert!(slots.iter().enumerate().all(|(n, slot)| slab[*slot] == n));
+
+        assert_eq!(slab.remove(slots[7]), Some(7));
+        assert_eq!(slab.remove(slots[CHUNK]), Some(CHUNK));
+        assert_eq!(slab.remove(slots[7]), None);
+        assert!(slab.get(slots[7]).is_none());
+        assert_eq!(slab.len(), 2 * CHUNK - 1);
+
+        assert!(slab.insert(70) == slots[CHUNK]);
+        assert!(slab.insert(71) == slots[7]);
+        assert_eq!(slab[slots[7]], 71);
+        assert_eq!(slab.len(), 2 * CHUNK + 1);
+        assert!(slab.get(Slot::NONE).is_none());
+    }
+}

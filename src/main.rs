@@ -16,6 +16,7 @@ use session_node::handler::Handler;
 use session_node::id::IdGenerator;
 use session_node::store::MemoryStore;
 use session_node::{Node, Options};
+use tracing::info;
 
 use crate::cli::Arguments;
 use crate::stop::UntilSignal;
@@ -60,7 +61,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let input = UntilSignal::new(input.context("cannot use standard input")?)
         .context("cannot listen for SIGTERM and SIGINT")?;
     let output = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    info!(
+        "started: sessions in memory, at most {}",
+        arguments.max_sessions
+    );
     node.run(input, output.context("cannot use standard output")?)?;
+    info!("stopped: the input has ended, or nobody reads the replies");
     Ok(())
 }
 

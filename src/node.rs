@@ -6,7 +6,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::clock::Clock;
 use crate::handler::Handler;
@@ -124,6 +124,8 @@ impl<S: Store, C: Clock> Node<S, C> {
         }
         self.outcomes.clear();
         self.store.apply(now, &operations, &mut self.outcomes);
+
+        debug!("a batch of {} requests", requests.len());
 
         self.replies.clear();
         let mut outcomes_left = self.outcomes.list().iter();

@@ -4,6 +4,8 @@
 // Each test file is a crate of its own and uses only a part of this one.
 #![allow(dead_code)]
 
+pub mod errors;
+
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};

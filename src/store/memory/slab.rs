@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_vacated_slot_is_used_again_before_a_new_one() {
         let mut slab = Slab::new();
-        let slots: Vec<_> = (0..2 * CHUNK + 1).map(|n| slab.insert(n)).collect();
+        let slots: Vec<_> = (0..=2 * CHUNK).map(|n| slab.insert(n)).collect();
         assert_eq!(slab.len(), 2 * CHUNK + 1);
         assert!(slots.iter().enumerate().all(|(n, slot)| slab[*slot] == n));
 

@@ -181,10 +181,7 @@ impl MemoryStore {
     }
 
     fn add_key(&mut self, slot: Slot<Session>) {
-        let sessions = &self.sessions;
-        self.by_key.insert(hash(&sessions[slot].key), slot, |slot| {
-            hash(&sessions[slot].key)
-        });
+        self.by_key.insert(hash(&self.sessions[slot].key), slot);
     }
 
     /// The user of this name, who may be new.
@@ -198,10 +195,7 @@ impl MemoryStore {
             name: name.into(),
             sessions: List::EMPTY,
         });
-        let (users, hasher) = (&self.users, &self.name_hasher);
-        self.by_name.insert(hash, slot, |slot| {
-            hasher.hash_one(users[slot].name.as_str())
-        });
+        self.by_name.insert(hash, slot);
         slot
     }
 
@@ -250,26 +244,36 @@ impl MemoryStore {
         ended.inspect(|slot| self.remove(*slot)).is_some()
     }
 
-    /// Looks up the sessions of a whole batch in one tight loop, where the processor can wait for many cache
-    /// lines at once, and touches their users.
+    /// Looks up the sessions of a whole batch, step by step: at each step the processor can wait for the cache
+    /// lines of many operations at once, where it would wait for one after the other in [`Self::apply_one`].
     fn find_all(&mut self, batch: &[Operation<'_>]) {
+        let mut touched = 0;
+        for key in batch.iter().filter_map(presented_key) {
+            touched ^= self.by_key.touch(hash(key));
+        }
         let mut found = std::mem::take(&mut self.found);
         found.clear();
-        found.extend(batch.iter().map(|operation| match operation {
-            Operation::Create { .. } => Slot::NONE,
-            Operation::Validate { key } | Operation::Destroy { key } => {
-                self.look_up(key).unwrap_or(Slot::NONE)
-            }
-            Operation::Regenerate { old, .. } => self.look_up(old).unwrap_or(Slot::NONE),
+        found.extend(batch.iter().map(|operation| {
+            presented_key(operation)
+                .and_then(|key| self.look_up(key))
+                .unwrap_or(Slot::NONE)
         }));
-        let mut touched = 0;
-        for slot in &found {
-            if let Some(session) = self.sessions.get(*slot) {
-                touched ^= self.users[session.user].name.len();
-            }
+        let mut names = 0;
+        for session in found.iter().filter_map(|slot| self.sessions.get(*slot)) {
+            names ^= self.users[session.user].name.len();
         }
-        black_box(touched);
+        // Without this, the compiler would see that nobody needs what was touched.
+        black_box((touched, names));
         self.found = found;
+    }
+}
+
+/// The key of the session that an operation asks for; none where it makes one.
+fn presented_key<'a>(operation: &'a Operation<'_>) -> Option<&'a SessionKey> {
+    match operation {
+        Operation::Create { .. } => None,
+        Operation::Validate { key } | Operation::Destroy { key } => Some(key),
+        Operation::Regenerate { old, .. } => Some(old),
     }
 }
 

@@ -6,7 +6,7 @@ mod cli;
 mod stop;
 
 use std::fs::File;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
@@ -35,7 +35,9 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if io::stdin().is_terminal() {
-        eprintln!(
+        // Not `eprintln!`, which panics when stderr is closed.
+        let _ = writeln!(
+            io::stderr(),
             "session-node: type one JSON object a line, such as \
              {{\"type\":\"create_session\",\"user_id\":\"alice\"}}; Ctrl-D ends"
         );

@@ -10,8 +10,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::plain;
+
 /// What an object says of one field: its JSON text, not yet judged. Two words, since a message has many.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Field<'a>(Option<&'a str>);
 
 impl<'a> Field<'a> {
@@ -76,7 +78,7 @@ pub(super) enum BodyIs {
 }
 
 /// The fields of an object, be it a message or a body.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 pub(super) struct Fields<'a> {
     pub(super) src: Field<'a>,
     pub(super) dest: Field<'a>,
@@ -109,6 +111,13 @@ impl<'a> Fields<'a> {
             "old_session_id" => &mut self.old_session_id,
             _ => return None,
         })
+    }
+
+    /// Adds the JSON text of a value to the field of this name, if any request knows it.
+    pub(super) fn add(&mut self, name: &str, json: &'a str) {
+        if let Some(field) = self.named(name) {
+            field.add(json);
+        }
     }
 
     /// Reads the value that comes next in `map` into the field of this name, or past it.
@@ -147,7 +156,7 @@ impl<'de> Visitor<'de> for &mut Fields<'de> {
 }
 
 /// The fields of a message and, read in the same pass, those of its body.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 pub(super) struct MessageFields<'a> {
     pub(super) top: Fields<'a>,
     pub(super) body_is: BodyIs,
@@ -157,6 +166,10 @@ pub(super) struct MessageFields<'a> {
 impl<'a> MessageFields<'a> {
     /// Reads a message whose body, if it has one, is an object. None when it is anything else.
     pub(super) fn read(json: &'a str) -> Option<Self> {
+        plain::read(json).or_else(|| Self::read_general(json))
+    }
+
+    pub(super) fn read_general(json: &'a str) -> Option<Self> {
         let mut message = Self::default();
         let mut deserializer = serde_json::Deserializer::from_str(json);
         deserializer.deserialize_map(&mut message).ok()?;

@@ -4,6 +4,7 @@
 mod decode;
 mod encode;
 mod field;
+mod plain;
 
 use std::borrow::Cow;
 

@@ -1,0 +1,199 @@
+//! The short way to read a message: the plain form in which nearly all of them come, in a quarter of the time that
+//! the general reader takes.
+//!
+//! Plain is an object of strings and integers, and at `body` one more such object, without an escape or a
+//! control character anywhere. Whatever else a message holds, valid or not, is not judged here but left to the
+//! general reader. A test holds the two against each other.
+
+use super::field::{BodyIs, Fields, MessageFields};
+
+/// Reads a message in plain form. None when it has any other form.
+pub(super) fn read(line: &str) -> Option<MessageFields<'_>> {
+    // A single pass, eight or more bytes at a time, and from here on a string ends at the next quote.
+    let not_plain = |byte: u8| byte < b' ' || byte == b'\\';
+    if line
+        .bytes()
+        .fold(false, |found, byte| found | not_plain(byte))
+    {
+        return None;
+    }
+    let mut message = MessageFields::default();
+    let mut scanner = Scanner { rest: line };
+    scanner.token('{')?;
+    loop {
+        let name = scanner.name()?;
+        if name != "body" {
+            message.top.add(name, scanner.value()?);
+        } else if message.body_is == BodyIs::Absent {
+            scanner.object(&mut message.body)?;
+            message.body_is = BodyIs::AnObject;
+        } else {
+            return None;
+        }
+        if scanner.closes()? {
+            break;
+        }
+    }
+    scanner.skip_spaces();
+    scanner.rest.is_empty().then_some(message)
+}
+
+/// What is left of a line that holds no escape and no control character.
+struct Scanner<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Scanner<'a> {
+    fn skip_spaces(&mut self) {
+        while let Some(rest) = self.rest.strip_prefix(' ') {
+            self.rest = rest;
+        }
+    }
+
+    fn token(&mut self, token: char) -> Option<()> {
+        self.skip_spaces();
+        self.rest = self.rest.strip_prefix(token)?;
+        self.skip_spaces();
+        Some(())
+    }
+
+    /// Whether the object ends here, rather than going on after a comma.
+    fn closes(&mut self) -> Option<bool> {
+        match self.token('}') {
+            Some(()) => Some(true),
+            None => self.token(',').map(|()| false),
+        }
+    }
+
+    /// A field's name, and the colon behind it.
+    fn name(&mut self) -> Option<&'a str> {
+        let json = self.string()?;
+        self.token(':')?;
+        Some(&json[1..json.len() - 1])
+    }
+
+    /// The JSON text of a string or an integer.
+    fn value(&mut self) -> Option<&'a str> {
+        if self.rest.starts_with('"') {
+            self.string()
+        } else {
+            self.integer()
+        }
+    }
+
+    fn string(&mut self) -> Option<&'a str> {
+        let inside = self.rest.strip_prefix('"')?;
+        let end = memchr::memchr(b'"', inside.as_bytes())?;
+        Some(self.take(end + 2))
+    }
+
+    fn integer(&mut self) -> Option<&'a str> {
+        let unsigned = self.rest.strip_prefix('-').unwrap_or(self.rest);
+        let digits = unsigned.bytes().take_while(u8::is_ascii_digit).count();
+        let leading_zero = digits > 1 && unsigned.starts_with('0');
+        // Behind a digit, these would make it another kind of number.
+        let goes_on = unsigned[digits..].starts_with(['.', 'e', 'E']);
+        if digits == 0 || leading_zero || goes_on {
+            return None;
+        }
+        Some(self.take(self.rest.len() - unsigned.len() + digits))
+    }
+
+    fn object(&mut self, fields: &mut Fields<'a>) -> Option<()> {
+        self.token('{')?;
+        loop {
+            let name = self.name()?;
+            fields.add(name, self.value()?);
+            if self.closes()? {
+                return Some(());
+            }
+        }
+    }
+
+    fn take(&mut self, length: usize) -> &'a str {
+        let (taken, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn general(line: &str) -> Option<MessageFields<'_>> {
+        MessageFields::read_general(line)
+    }
+
+    #[test]
+    fn the_plain_form_is_read() {
+        for line in [
+            r#"{"src":"c1","dest":"n1","body":{"type":"validate_session","msg_id":1,"session_id":"a"}}"#,
+            r#" { "src" : "c1" , "dest" : "n1" , "body" : { "type" : "t" , "msg_id" : -12 } } "#,
+            r#"{"type":"validate_session","session_id":"π"}"#,
+        ] {
+            assert!(read(line).is_some(), "{line}");
+            assert!(read(line) == general(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn any_other_form_is_left_to_the_general_reader() {
+        for line in [
+            "",
+            "{",
+            "{}",
+            "[]",
+            "1",
+            r#"{"a":"b"}x"#,
+            r#"{"a":"b",}"#,
+            r#"{"a" "b"}"#,
+            r#"{"a":01}"#,
+            r#"{"a":-}"#,
+            r#"{"a":1.0}"#,
+            r#"{"a":1e3}"#,
+            r#"{"a":true}"#,
+            r#"{"a":null}"#,
+            r#"{"a":[]}"#,
+            r#"{"a":{}}"#,
+            r#"{"a":"\n"}"#,
+            "{\"a\":\"\t\"}",
+            r#"{"a":"b}"#,
+            r#"{"body":"x"}"#,
+            r#"{a:1}"#,
+            r#"{"body":{"a":"b"},"body":{"a":"b"}}"#,
+            r#"{"body":{"a":{}}}"#,
+            r#"{"a":"b"},"#,
+            "{\"a\":1\t}",
+        ] {
+            assert!(read(line).is_none(), "{line}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        /// Lines of pieces that messages are made of, put together in ways that are mostly wrong.
+        #[test]
+        fn what_the_short_way_reads_the_general_reader_reads_alike(
+            pieces in prop::collection::vec(
+                prop::sample::select(vec![
+                    "{", "}", "{", "}", ",", ":", ",\"", "\":", "\"", " ", "\"src\":", "\"body\":{", "\"type\":",
+                    "\"msg_id\":", "\"session_id\":\"x\"", "\"a\":1", "\"dest\":\"n1\",", "0", "12", "-", ".", "e",
+                    "é", "\\", "\\\"", "null", "[", "]", "\u{0}", "\t", "\"echo\":", "\"src\":\"c1\",",
+                ]),
+                0..14,
+            ),
+        ) {
+            let line = pieces.concat();
+            if let Some(fields) = read(&line) {
+                prop_assert!(general(&line) == Some(fields), "{}", line);
+            }
+            let whole = format!("{{{line}}}");
+            if let Some(fields) = read(&whole) {
+                prop_assert!(general(&whole) == Some(fields), "{}", whole);
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What the README shows is what the program does.
+
+mod common;
+
+use std::fs::File;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use regex::Regex;
+
+const README: &str = include_str!("../README.md");
+const NODE: &str = env!("CARGO_BIN_EXE_session-node");
+
+/// The fenced block behind a marker, or behind the first block of a marker.
+fn blocks(marker: &str) -> impl Iterator<Item = &'static str> {
+    let marker = format!("<!-- {marker} -->");
+    let (_, rest) = README
+        .split_once(&marker)
+        .expect("the README has the marker");
+    let fenced = rest.split("```").skip(1).step_by(2);
+    fenced.map(|block| block.split_once('\n').expect("a block has lines").1)
+}
+
+fn block(marker: &str) -> &'static str {
+    blocks(marker).next().expect("a block follows the marker")
+}
+
+/// Ids and points in time, which differ from run to run, made equal.
+fn without_chance(text: &str) -> String {
+    let chance =
+        Regex::new(r#"("(new_)?session_id":"|"expires_at":)[0-9a-f-]+"#).expect("a pattern");
+    chance.replace_all(text, "$1…").into_owned()
+}
+
+#[test]
+fn the_main_command_prints_what_the_readme_prints() {
+    let command = block("main command").trim();
+    let (arguments, file) = command
+        .strip_prefix("cargo run --release --quiet -- ")
+        .and_then(|command| command.split_once(" < "))
+        .expect("the command runs the node on a file");
+    let output = common::command(&arguments.split(' ').collect::<Vec<_>>())
+        .stdin(File::open(file).expect("the file is in the repository"))
+        .output()
+        .expect("the node runs");
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(
+        without_chance(&printed),
+        without_chance(block("main output"))
+    );
+    assert!(output.status.success() && output.stderr.is_empty());
+}
+
+#[test]
+fn the_python_example_prints_what_the_readme_prints() {
+    let mut shown = blocks("python example");
+    let (program, expected) = (
+        shown.next().expect("the program"),
+        shown.next().expect("its output"),
+    );
+    let output = Command::new("python3")
+        .args(["-c", &program.replace("target/release/session-node", NODE)])
+        .stdin(Stdio::null())
+        .output();
+    let Ok(output) = output else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: no python3 to run the README's example"
+        );
+        return;
+    };
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(
+        printed,
+        expected,
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn the_table_of_options_is_the_programs_own() {
+    let help = common::command(&["--help"])
+        .output()
+        .expect("the node runs")
+        .stdout;
+    let help = String::from_utf8(help).expect("UTF-8");
+    let option = Regex::new(r"(?m)^ +(--[a-z-]+) <").expect("a pattern");
+    let (_, section) = README.split_once("\n## Options\n").expect("a section");
+    let section = section.split("\n## ").next().expect("its text");
+    let row = Regex::new(r"(?m)^\| `(--[a-z-]+)` \| (?:`([^`]+)`)? ?\|").expect("a pattern");
+
+    let mut in_help: Vec<&str> = option
+        .captures_iter(&help)
+        .map(|found| found.get(1).expect("a name").as_str())
+        .collect();
+    in_help.retain(|name| !["--help", "--version"].contains(name));
+    let in_readme: Vec<&str> = row
+        .captures_iter(section)
+        .map(|found| found.get(1).expect("a name").as_str())
+        .collect();
+    assert_eq!(in_readme, in_help);
+    for found in row.captures_iter(section) {
+        if let Some(default) = found.get(2) {
+            let default = format!("[default: {}]", default.as_str());
+            let after = help
+                .split(&format!("{} <", &found[1]))
+                .nth(1)
+                .expect("the option");
+            let until_next = after.split("\n      --").next().expect("its help");
+            assert!(
+                until_next.contains(&default),
+                "{}: {default} in {until_next}",
+                &found[1]
+            );
+        }
+    }
+}
+
+#[test]
+fn the_documents_link_to_files_that_exist() {
+    let link = Regex::new(r"\]\(([^)#:]+)\)").expect("a pattern");
+    let targets: Vec<&str> = link
+        .captures_iter(README)
+        .map(|found| found.get(1).expect("a target").as_str())
+        .collect();
+    assert!(targets.len() >= 6, "{targets:?}");
+    for target in targets {
+        assert!(File::open(target).is_ok(), "{target}");
+    }
+}

@@ -89,7 +89,7 @@ impl Contestant {
                 let mut start = 0;
                 for end in memchr::memchr_iter(b'\n', &buffer[..filled]) {
                     let reply = &buffer[start..end];
-                    requests.check(seen, reply);
+                    requests.check(reply);
                     on_reply(reply);
                     seen += 1;
                     start = end + 1;
@@ -153,7 +153,8 @@ pub struct Requests {
 
 impl Requests {
     pub fn add(&mut self, request: &str, field: &str, value: &str, expected: &'static str) {
-        let number = self.expected.len();
+        // From 1 on: to the `maelstrom-node` crate, 0 is no number.
+        let number = self.expected.len() + 1;
         writeln!(
             self.bytes,
             r#"{{"src":"c1","dest":"n1","body":{{"type":"{request}","msg_id":{number},"{field}":"{value}"}}}}"#
@@ -166,12 +167,17 @@ impl Requests {
         &self.bytes
     }
 
-    fn check(&self, number: usize, reply: &[u8]) {
-        let expected = self.expected[number].as_bytes();
-        let is_there = memchr::memmem::find(reply, expected).is_some();
+    /// Finds the request by `in_reply_to`, since not every contestant answers in order.
+    fn check(&self, reply: &[u8]) {
+        const IN_REPLY_TO: &[u8] = b"\"in_reply_to\":";
+        let at = memchr::memmem::find(reply, IN_REPLY_TO).expect("a reply to something");
+        let number = reply[at + IN_REPLY_TO.len()..].trim_ascii_start();
+        let digits = number.iter().take_while(|byte| byte.is_ascii_digit());
+        let number = digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'));
+        let is_there = memchr::memmem::find(reply, self.expected[number - 1].as_bytes()).is_some();
         assert!(
             is_there,
-            "reply {number}: {}",
+            "reply to {number}: {}",
             String::from_utf8_lossy(reply)
         );
     }

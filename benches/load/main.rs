@@ -3,6 +3,8 @@
 //! `cargo bench --bench load` takes about a quarter of an hour and writes `docs/benchmarks.md` and the plots
 //! beside it; with `-- --quick` it takes a minute, and only prints.
 
+#![expect(missing_docs, reason = "a program, not an interface")]
+
 mod contestant;
 mod growth;
 mod redis;
@@ -189,6 +191,13 @@ fn pin_driver() {
 /// One round of one contestant.
 fn load(kind: &Kind, size: &Size, results: &mut Results) {
     let mut node = Contestant::start(kind);
+    if !kind.answers {
+        let request = validate(["00000000-0000-4000-8000-000000000000"].into_iter());
+        results
+            .latency
+            .push(node.one_at_a_time(request.bytes(), size.lone_requests));
+        return node.finish();
+    }
     let mut greeting = Requests::default();
     greeting.add(
         "init",
@@ -197,13 +206,6 @@ fn load(kind: &Kind, size: &Size, results: &mut Results) {
         "init",
     );
     node.exchange(&greeting, |_| {});
-    if !kind.answers {
-        let request = validate(["00000000-0000-4000-8000-000000000000"].into_iter());
-        results
-            .latency
-            .push(node.one_at_a_time(request.bytes(), size.lone_requests));
-        return node.finish();
-    }
     let (ids, created) = create(&mut node, size.sessions);
     results.create.push(created);
 
@@ -254,7 +256,7 @@ fn create(node: &mut Contestant, sessions: usize) -> (Vec<String>, Cost) {
     }
     let mut ids = Vec::with_capacity(sessions);
     let cost = node.exchange(&requests, |reply| {
-        ids.push(string_of(reply, "\"session_id\"").to_owned())
+        ids.push(string_of(reply, "\"session_id\"").to_owned());
     });
     (ids, cost)
 }

@@ -56,6 +56,8 @@ pub struct Node<S, C> {
     options: Options,
     outcomes: Outcomes,
     replies: Vec<u8>,
+    /// Of the latest batch: a good guess at the next one's.
+    batch_size: usize,
 }
 
 impl<S: Store, C: Clock> Node<S, C> {
@@ -68,6 +70,7 @@ impl<S: Store, C: Clock> Node<S, C> {
             options,
             outcomes: Outcomes::new(),
             replies: Vec::new(),
+            batch_size: 0,
         }
     }
 
@@ -115,8 +118,8 @@ impl<S: Store, C: Clock> Node<S, C> {
     /// Carries out a batch, and leaves the replies in `self.replies`.
     fn answer(&mut self, lines: Lines<'_>) {
         let now = self.clock.now();
-        let mut requests = Vec::new();
-        let mut operations = Vec::new();
+        let mut requests = Vec::with_capacity(self.batch_size);
+        let mut operations = Vec::with_capacity(self.batch_size);
         for message in lines.filter_map(read_message) {
             let (taken, operation) = self.handler.take_up(message.request);
             requests.push((message.return_address, taken));
@@ -127,6 +130,7 @@ impl<S: Store, C: Clock> Node<S, C> {
 
         debug!("a batch of {} requests", requests.len());
 
+        self.batch_size = requests.len();
         self.replies.clear();
         let mut outcomes_left = self.outcomes.list().iter();
         for (return_address, taken) in &requests {

@@ -106,6 +106,13 @@ fn a_line_is_dropped_wherever_the_reads_happen_to_cut_it() {
 }
 
 #[test]
+fn the_end_of_a_longer_line_is_not_taken_for_a_request() {
+    // Wherever the reads cut this line, what is left of it would be a good request.
+    let line = " ".repeat(300_000) + &message(SENTINEL);
+    assert_dropped(&["--max-line-bytes", "100000"], line);
+}
+
+#[test]
 fn the_greatest_length_is_a_mebibyte_unless_told_otherwise() {
     assert_eq!(replies(DEFAULTS, echo_of(1_048_576)).len(), 1);
     assert_dropped(DEFAULTS, echo_of(1_048_577));

@@ -43,8 +43,10 @@ pub enum Unanswerable {
 ///
 /// When nobody can be answered.
 pub fn decode(line: &[u8]) -> Result<Option<Message<'_>>, Unanswerable> {
-    match str::from_utf8(line).ok().and_then(MessageFields::read) {
-        Some(fields) => read_message(&fields),
+    let mut fields = MessageFields::default();
+    let text = str::from_utf8(line).ok();
+    match text.and_then(|text| fields.read(text)) {
+        Some(()) => read_message(&fields),
         None => salvage(line),
     }
 }

@@ -15,9 +15,7 @@ pub fn encode(to: &ReturnAddress<'_>, format: ReplyFormat, reply: &Reply<'_>, ou
         put(out, &envelope.src);
         put(out, r#","body":"#);
     }
-    put(out, r#"{"type":""#);
-    put(out, reply.name());
-    put(out, "\"");
+    put(out, reply.opening());
     if let Some(msg_id) = &to.msg_id {
         put(out, r#","in_reply_to":"#);
         put(out, msg_id);
@@ -31,16 +29,17 @@ pub fn encode(to: &ReturnAddress<'_>, format: ReplyFormat, reply: &Reply<'_>, ou
 }
 
 impl Reply<'_> {
-    fn name(&self) -> &'static str {
+    /// The body as far as its type.
+    fn opening(&self) -> &'static str {
         match self {
-            Reply::InitOk => "init_ok",
-            Reply::EchoOk { .. } => "echo_ok",
-            Reply::SessionCreated { .. } => "session_created",
-            Reply::SessionValid { .. } => "session_valid",
-            Reply::SessionInvalid => "session_invalid",
-            Reply::SessionRegenerated { .. } => "session_regenerated",
-            Reply::SessionDestroyed => "session_destroyed",
-            Reply::Error(_) => "error",
+            Reply::InitOk => r#"{"type":"init_ok""#,
+            Reply::EchoOk { .. } => r#"{"type":"echo_ok""#,
+            Reply::SessionCreated { .. } => r#"{"type":"session_created""#,
+            Reply::SessionValid { .. } => r#"{"type":"session_valid""#,
+            Reply::SessionInvalid => r#"{"type":"session_invalid""#,
+            Reply::SessionRegenerated { .. } => r#"{"type":"session_regenerated""#,
+            Reply::SessionDestroyed => r#"{"type":"session_destroyed""#,
+            Reply::Error(_) => r#"{"type":"error""#,
         }
     }
 }

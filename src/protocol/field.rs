@@ -164,17 +164,19 @@ pub(super) struct MessageFields<'a> {
 }
 
 impl<'a> MessageFields<'a> {
-    /// Reads a message whose body, if it has one, is an object. None when it is anything else.
-    pub(super) fn read(json: &'a str) -> Option<Self> {
-        plain::read(json).or_else(|| Self::read_general(json))
+    /// Reads a message whose body, if it has one, is an object, into these fields, which have to be empty. None,
+    /// with something in them, when it is anything else.
+    pub(super) fn read(&mut self, json: &'a str) -> Option<()> {
+        plain::read_into(json, self).or_else(|| {
+            *self = Self::default();
+            self.read_general(json)
+        })
     }
 
-    pub(super) fn read_general(json: &'a str) -> Option<Self> {
-        let mut message = Self::default();
+    pub(super) fn read_general(&mut self, json: &'a str) -> Option<()> {
         let mut deserializer = serde_json::Deserializer::from_str(json);
-        deserializer.deserialize_map(&mut message).ok()?;
-        deserializer.end().ok()?;
-        Some(message)
+        deserializer.deserialize_map(self).ok()?;
+        deserializer.end().ok()
     }
 
     /// Reads a message with anything for a body, in two passes.

@@ -1,5 +1,5 @@
-//! The wire: one JSON object a line, in and out. Bytes become typed [`Request`]s in [`decode`], and typed
-//! [`Reply`]s become bytes in [`encode`]. Knows no store and no rule of a session's life.
+//! The wire: one JSON object a line, in and out. Bytes become typed [`Request`]s in [`decode()`], and
+//! typed [`Reply`]s become bytes in [`encode()`]. Knows no store and no rule of a session's life.
 
 mod decode;
 mod encode;

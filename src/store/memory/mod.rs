@@ -98,7 +98,6 @@ impl MemoryStore {
         hint: Slot<Session>,
         outcomes: &mut Outcomes,
     ) {
-        self.remove_ended(now);
         let outcome = match operation {
             Operation::Create { key, user, ttl } => {
                 self.create(now, *key, user, Lifetime::begin(now, *ttl))
@@ -224,8 +223,8 @@ impl MemoryStore {
     }
 
     /// Removes a few of the sessions that have ended: those of the seconds that are over.
-    fn remove_ended(&mut self, now: Timestamp) {
-        for _ in 0..REMOVED_PER_OPERATION {
+    fn remove_ended(&mut self, now: Timestamp, at_most: usize) {
+        for _ in 0..at_most {
             match self.ends.first_key_value() {
                 Some((second, ending)) if second * 1000 <= now.as_millis() => {
                     self.remove(ending.first());
@@ -284,6 +283,7 @@ fn presented_key<'a>(operation: &'a Operation<'_>) -> Option<&'a SessionKey> {
 impl Store for MemoryStore {
     fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
         for batch in batch.chunks(FOUND_TOGETHER) {
+            self.remove_ended(now, batch.len() * REMOVED_PER_OPERATION);
             self.find_all(batch);
             for (at, operation) in batch.iter().enumerate() {
                 self.apply_one(now, operation, self.found[at], outcomes);

@@ -15,11 +15,11 @@ use session_node::clock::SystemClock;
 use session_node::handler::Handler;
 use session_node::id::IdGenerator;
 use session_node::store::MemoryStore;
-use session_node::{Node, Options};
+use session_node::{Node, Options, RunError};
 use tracing::info;
 
 use crate::cli::Arguments;
-use crate::stop::UntilSignal;
+use crate::stop::{Stopped, UntilSignal};
 
 fn main() -> ExitCode {
     let arguments = Arguments::read();
@@ -67,8 +67,11 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "started: sessions in memory, at most {}",
         arguments.max_sessions
     );
-    node.run(input, output.context("cannot use standard output")?)?;
-    info!("stopped: the input has ended, or nobody reads the replies");
+    match node.run(input, output.context("cannot use standard output")?) {
+        Err(RunError::Input(error)) if Stopped::is_why(&error) => info!("stopped: {error}"),
+        Ok(()) => info!("stopped: the input has ended, or nobody reads the replies"),
+        Err(error) => return Err(error.into()),
+    }
     Ok(())
 }
 

@@ -3,7 +3,8 @@
 //! A blocked read cannot be interrupted without `unsafe`, and waiting with `poll` would cost every lone
 //! request a system call. So a second thread waits for signals. While the node waits for input, nothing is
 //! in hand and that thread may end the process; while the node works on a batch, the thread only leaves word,
-//! and the node finds its input ended when it asks for more.
+//! and the node's next read fails with [`Stopped`]. It fails rather than ends, since the half of a line that may
+//! have arrived is not a last line.
 
 use std::io::{self, Read};
 use std::process;
@@ -21,15 +22,27 @@ const WAITING: u8 = 1;
 /// A signal has come.
 const STOPPING: u8 = 2;
 
-/// An input that ends when the process is asked to stop.
+/// Why a read failed: the process was asked to stop. Everything that was taken up has been answered.
+#[derive(Debug, thiserror::Error)]
+#[error("asked to stop")]
+pub struct Stopped;
+
+impl Stopped {
+    /// Whether this is why a read failed.
+    pub fn is_why(error: &io::Error) -> bool {
+        matches!(error.get_ref(), Some(inner) if inner.is::<Self>())
+    }
+}
+
+/// An input that can be read until the process is asked to stop.
 pub struct UntilSignal<R> {
     input: R,
     state: Arc<AtomicU8>,
 }
 
 impl<R: Read> UntilSignal<R> {
-    /// Wraps `input`, and from now on takes SIGTERM and SIGINT for its end. A second signal ends the process
-    /// at once, whatever it is doing: the way out when nobody reads the replies.
+    /// Wraps `input`, and from now on SIGTERM and SIGINT stop it. A second signal ends the process at once,
+    /// whatever it is doing: the way out when nobody reads the replies.
     ///
     /// # Errors
     ///
@@ -63,12 +76,12 @@ impl<R: Read> UntilSignal<R> {
 impl<R: Read> Read for UntilSignal<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if !self.moves(WORKING, WAITING) {
-            return Ok(0);
+            return Err(io::Error::other(Stopped));
         }
         let arrived = self.input.read(buffer);
         if !self.moves(WAITING, WORKING) {
             // The process is ending at this moment. What arrived was never taken up.
-            return Ok(0);
+            return Err(io::Error::other(Stopped));
         }
         arrived
     }

@@ -45,7 +45,7 @@ impl Size {
         }
         Self {
             quick: false,
-            rounds: 5,
+            rounds: 3,
             sessions: 500_000,
             requests: 1_000_000,
             lone_requests: 20_000,
@@ -78,7 +78,7 @@ pub struct Scale {
 
 fn main() {
     let size = Size::from_arguments();
-    let (kinds, skipped) = kinds();
+    let (mut kinds, skipped) = kinds();
     pin_driver();
     let mut results: Vec<Results> = kinds
         .iter()
@@ -106,11 +106,13 @@ fn main() {
         }
     }
     results.extend(redis);
-    let node = &kinds[0];
+    let mut node = kinds.swap_remove(0);
+    node.command
+        .extend(["--max-sessions", "20000000"].map(String::from));
     let scales: Vec<Scale> = size
         .scales
         .iter()
-        .map(|sessions| scale(node, *sessions, size.requests))
+        .map(|sessions| scale(&node, *sessions, size.requests))
         .collect();
     let growth = growth::measure(size.growth);
     let text = report::markdown(&results, &scales, &growth, size.sessions, &skipped);

@@ -1,6 +1,6 @@
 //! The load bench: session-node beside its peers and its limits, interleaved, in one run.
 //!
-//! `cargo bench --bench load` takes about a quarter of an hour and writes `docs/benchmarks.md` and the plots
+//! `cargo bench --bench load` takes about five minutes and writes `docs/benchmarks.md` and the plots
 //! beside it; with `-- --quick` it takes a minute, and only prints.
 
 #![expect(missing_docs, reason = "a program, not an interface")]

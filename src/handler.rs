@@ -59,7 +59,7 @@ impl Handler {
             Request::CreateSession { user_id } => {
                 let id = self.ids.generate();
                 let operation = Operation::Create {
-                    key: SessionKey::of(id.expose()),
+                    key: id.key(),
                     user: user_id,
                     ttl: self.ttl,
                 };
@@ -73,7 +73,7 @@ impl Handler {
                 let id = self.ids.generate();
                 let operation = Operation::Regenerate {
                     old: SessionKey::of(&old_session_id),
-                    new: SessionKey::of(id.expose()),
+                    new: id.key(),
                 };
                 (Taken::AskedWith(id), Some(operation))
             }

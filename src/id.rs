@@ -7,6 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng};
 
+use crate::session::SessionKey;
+
 /// How session ids look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IdFormat {
@@ -23,13 +25,19 @@ const TOKEN_LENGTH: usize = 43;
 /// A session id that has just been made: a secret, on its way to its user.
 ///
 /// It is neither `Debug` nor `Display`, so that it cannot end up in a log by accident, and it cannot be
-/// cloned: [`SessionId::expose`] is the one way to its text, and the reply's encoder the one caller.
+/// cloned: [`SessionId::expose`] is the one way to its text, for the encoder of the reply, and everybody else
+/// makes do with [`SessionId::key`].
 pub struct SessionId {
     text: [u8; TOKEN_LENGTH],
     length: u8,
 }
 
 impl SessionId {
+    /// What stores keep in place of the id.
+    pub fn key(&self) -> SessionKey {
+        SessionKey::of(self.expose())
+    }
+
     /// The id's text: the secret itself.
     pub fn expose(&self) -> &str {
         str::from_utf8(&self.text[..usize::from(self.length)])

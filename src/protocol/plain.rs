@@ -1,5 +1,5 @@
-//! The short way to read a message: the plain form in which nearly all of them come, in a quarter of the time that
-//! the general reader takes.
+//! The short way to read a message: the plain form in which nearly all of them come, in less than half the time
+//! that the general reader takes.
 //!
 //! Plain is an object of strings and integers, and at `body` one more such object, without an escape or a
 //! control character anywhere. Whatever else a message holds, valid or not, is not judged here but left to the

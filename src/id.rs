@@ -27,6 +27,11 @@ const TOKEN_LENGTH: usize = 43;
 /// It is neither `Debug` nor `Display`, so that it cannot end up in a log by accident, and it cannot be
 /// cloned: [`SessionId::expose`] is the one way to its text, for the encoder of the reply, and everybody else
 /// makes do with [`SessionId::key`].
+///
+/// ```compile_fail,E0277
+/// fn shown<T: std::fmt::Debug>() {}
+/// shown::<session_node::id::SessionId>();
+/// ```
 pub struct SessionId {
     text: [u8; TOKEN_LENGTH],
     length: u8,

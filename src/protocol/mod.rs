@@ -45,8 +45,13 @@ struct Envelope<'a> {
     dest: Cow<'a, str>,
 }
 
-/// A request, checked in form: what it asks may still turn out not to exist.
-#[derive(Debug, PartialEq, Eq)]
+/// A request, checked in form: what it asks may still turn out not to exist. Not `Debug`, since it holds ids:
+///
+/// ```compile_fail,E0277
+/// fn shown<T: std::fmt::Debug>() {}
+/// shown::<session_node::protocol::Request<'static>>();
+/// ```
+#[derive(PartialEq, Eq)]
 pub enum Request<'a> {
     /// Maelstrom's greeting.
     Init,

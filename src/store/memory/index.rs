@@ -1,155 +1,201 @@
-//! From a hash to a slot, in many small hash tables: each grows by itself, so that no insertion has to wait
-//! until a table of millions has moved.
+//! From a hash to a slot, in a hash table that grows by one bucket at a time, so that no insertion has to wait
+//! until a table of millions has moved: linear hashing (Litwin, 1980).
 //!
-//! The tables are open-addressed with linear probing. An entry carries 32 bits of its hash, so a table can
-//! move without a look at what its slots hold, and a search seldom looks at a slot in vain.
+//! A bucket is a cache line, so a search waits for memory once. Buckets are split in turn, whichever of them is
+//! the fullest; one that is full before its turn goes on in an overflow bucket. An entry carries 32 bits of
+//! its hash, so a bucket can be split without a look at what its slots hold, and a search seldom looks at a
+//! slot in vain.
 
+use super::chunked::Chunked;
 use super::slab::Slot;
 
-/// A table of 10 million slots in this many parts moves at most 4096 entries at a time.
-const PARTS: usize = 4096;
+/// What fits into a cache line beside the number of an overflow bucket.
+const BUCKET: usize = 7;
 
-/// The entries of a part when it gets its first one: a cache line of them.
-const FIRST_CAPACITY: usize = 8;
+/// Entries a bucket on average. Buckets that are still to be split hold up to twice as many: with more than this,
+/// many of those would overflow; with fewer, more memory would lie idle.
+const LOAD: usize = 4;
+
+/// The number of no overflow bucket.
+const NONE: u32 = u32::MAX;
 
 /// Slots by hash. What the slots hold, and whether it is what is looked for, the caller knows.
 pub struct Index<T> {
-    parts: Box<[Part<T>]>,
+    len: usize,
+    buckets: Chunked<Bucket<T>>,
+    overflow: Chunked<Bucket<T>>,
+    /// The first of the overflow buckets that are not in use; the others follow it by `next`.
+    spare: u32,
 }
 
-impl<T> Index<T> {
-    pub fn new() -> Self {
-        let part = || Part {
-            entries: Vec::new(),
-            len: 0,
-        };
-        Self {
-            parts: std::iter::repeat_with(part).take(PARTS).collect(),
-        }
-    }
-
-    /// The slot of this hash that `is_it`.
-    pub fn find(&self, hash: u64, is_it: impl Fn(Slot<T>) -> bool) -> Option<Slot<T>> {
-        let part = &self.parts[part_of(hash)];
-        let at = part.position(tag_of(hash), is_it)?;
-        Some(part.entries[at].slot)
-    }
-
-    /// Reads the place where a search for this hash would begin, so that the search finds it in the cache.
-    pub fn touch(&self, hash: u64) -> u32 {
-        let part = &self.parts[part_of(hash)];
-        match part.entries.get(part.home(tag_of(hash))) {
-            Some(entry) => entry.tag,
-            None => 0,
-        }
-    }
-
-    pub fn insert(&mut self, hash: u64, slot: Slot<T>) {
-        let part = &mut self.parts[part_of(hash)];
-        // At most three quarters full, so that searches stay short.
-        if (part.len + 1) * 4 > part.entries.len() * 3 {
-            part.grow();
-        }
-        part.place(Entry {
-            tag: tag_of(hash),
-            slot,
-        });
-        part.len += 1;
-    }
-
-    pub fn remove(&mut self, hash: u64, slot: Slot<T>) {
-        self.parts[part_of(hash)].remove(tag_of(hash), slot);
-    }
-}
-
-fn part_of(hash: u64) -> usize {
-    (hash >> 32) as usize % PARTS
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
-fn tag_of(hash: u64) -> u32 {
-    hash as u32
+#[repr(align(64))]
+struct Bucket<T> {
+    /// In no order; those without a slot are free.
+    entries: [Entry<T>; BUCKET],
+    /// The overflow bucket in which this one goes on.
+    next: u32,
 }
 
 struct Entry<T> {
-    tag: u32,
+    hash: u32,
     slot: Slot<T>,
 }
 
 impl<T> Entry<T> {
-    const EMPTY: Self = Self {
-        tag: 0,
+    const FREE: Self = Self {
+        hash: 0,
         slot: Slot::NONE,
+    };
+
+    fn is_free(&self) -> bool {
+        self.slot.is_none()
+    }
+}
+
+impl<T> Bucket<T> {
+    const EMPTY: Self = Self {
+        entries: [Entry::FREE; BUCKET],
+        next: NONE,
     };
 }
 
-struct Part<T> {
-    /// A power of two of them, or none.
-    entries: Vec<Entry<T>>,
-    len: usize,
-}
-
-impl<T> Part<T> {
-    fn home(&self, tag: u32) -> usize {
-        tag as usize & self.entries.len().wrapping_sub(1)
+impl<T> Index<T> {
+    pub fn new() -> Self {
+        let mut buckets = Chunked::new();
+        buckets.push(Bucket::EMPTY);
+        Self {
+            len: 0,
+            buckets,
+            overflow: Chunked::new(),
+            spare: NONE,
+        }
     }
 
-    fn after(&self, at: usize) -> usize {
-        (at + 1) & (self.entries.len() - 1)
-    }
-
-    fn position(&self, tag: u32, is_it: impl Fn(Slot<T>) -> bool) -> Option<usize> {
-        let mut at = self.home(tag);
+    /// The slot of this hash that `is_it`.
+    pub fn find(&self, hash: u32, is_it: impl Fn(Slot<T>) -> bool) -> Option<Slot<T>> {
+        let mut bucket = &self.buckets[self.home(hash)];
         loop {
-            let entry = self.entries.get(at)?;
-            if entry.slot.is_none() {
-                return None;
+            let found = bucket
+                .entries
+                .iter()
+                .find(|entry| entry.hash == hash && !entry.is_free() && is_it(entry.slot));
+            if let Some(entry) = found {
+                return Some(entry.slot);
             }
-            if entry.tag == tag && is_it(entry.slot) {
-                return Some(at);
+            bucket = self.overflow.get(bucket.next as usize)?;
+        }
+    }
+
+    /// Reads the place where a search for this hash begins, so that the search finds it in the cache.
+    pub fn touch(&self, hash: u32) -> u32 {
+        self.buckets[self.home(hash)].next
+    }
+
+    /// The slot that [`Self::find`] is likely to find. Without a branch that depends on the entries, which the processor
+    /// could not foresee.
+    pub fn likely(&self, hash: u32) -> Slot<T> {
+        let bucket = &self.buckets[self.home(hash)];
+        bucket.entries.iter().fold(Slot::NONE, |likely, entry| {
+            if entry.hash == hash {
+                entry.slot
+            } else {
+                likely
             }
-            at = self.after(at);
+        })
+    }
+
+    pub fn insert(&mut self, hash: u32, slot: Slot<T>) {
+        self.len += 1;
+        if self.len > self.buckets.len() * LOAD {
+            self.split_one();
+        }
+        self.place(Entry { hash, slot });
+    }
+
+    /// Takes out the entry of `slot`, if there is one.
+    pub fn remove(&mut self, hash: u32, slot: Slot<T>) {
+        let home = self.home(hash);
+        let mut bucket = &mut self.buckets[home];
+        loop {
+            let entries = &mut bucket.entries;
+            if let Some(entry) = entries.iter_mut().find(|entry| entry.slot == slot) {
+                *entry = Entry::FREE;
+                self.len -= 1;
+                return;
+            }
+            let next = bucket.next as usize;
+            match self.overflow.get_mut(next) {
+                Some(next) => bucket = next,
+                None => return,
+            }
+        }
+    }
+
+    /// The number of the bucket in which an entry of this hash begins its way: what the hash's low bits say, as many
+    /// as it takes to number all buckets. Where there is no such bucket yet, its entries are still in the one
+    /// that it will be split from, whose number has a bit less.
+    fn home(&self, hash: u32) -> usize {
+        let power = self.buckets.len().next_power_of_two();
+        let number = hash as usize & (power - 1);
+        if number < self.buckets.len() {
+            number
+        } else {
+            number - power / 2
         }
     }
 
     fn place(&mut self, entry: Entry<T>) {
-        let mut at = self.home(entry.tag);
-        while !self.entries[at].slot.is_none() {
-            at = self.after(at);
-        }
-        self.entries[at] = entry;
-    }
-
-    fn grow(&mut self) {
-        let capacity = (self.entries.len() * 2).max(FIRST_CAPACITY);
-        let roomier = std::iter::repeat_with(|| Entry::EMPTY)
-            .take(capacity)
-            .collect();
-        for entry in std::mem::replace(&mut self.entries, roomier) {
-            if !entry.slot.is_none() {
-                self.place(entry);
+        let home = self.home(entry.hash);
+        let mut bucket = &mut self.buckets[home];
+        loop {
+            if let Some(free) = bucket.entries.iter_mut().find(|entry| entry.is_free()) {
+                *free = entry;
+                return;
+            }
+            let next = bucket.next as usize;
+            match self.overflow.get_mut(next) {
+                Some(next) => bucket = next,
+                None => break,
             }
         }
+        let number = self.take_spare();
+        let next = std::mem::replace(&mut self.buckets[home].next, number);
+        let added = &mut self.overflow[number as usize];
+        added.next = next;
+        added.entries[0] = entry;
     }
 
-    /// Takes an entry out, and moves those behind it up that would no longer be found across the gap.
-    fn remove(&mut self, tag: u32, slot: Slot<T>) {
-        let Some(mut gap) = self.position(tag, |other| other == slot) else {
-            return;
-        };
-        self.len -= 1;
-        let mask = self.entries.len() - 1;
-        let mut at = self.after(gap);
-        while !self.entries[at].slot.is_none() {
-            let from_home = at.wrapping_sub(self.home(self.entries[at].tag)) & mask;
-            let from_gap = at.wrapping_sub(gap) & mask;
-            if from_home >= from_gap {
-                self.entries.swap(at, gap);
-                gap = at;
-            }
-            at = self.after(at);
+    /// An overflow bucket without entries.
+    fn take_spare(&mut self) -> u32 {
+        if self.spare == NONE {
+            self.overflow.push(Bucket::EMPTY);
+            return u32::try_from(self.overflow.len() - 1)
+                .expect("there are fewer overflow buckets than slots");
         }
-        self.entries[gap] = Entry::EMPTY;
+        let number = self.spare;
+        self.spare = self.overflow[number as usize].next;
+        number
+    }
+
+    /// Adds a bucket, and moves into it those entries that now belong there.
+    fn split_one(&mut self) {
+        let new = self.buckets.len();
+        let old = new - (1 << new.ilog2());
+        self.buckets.push(Bucket::EMPTY);
+        let mut left = std::mem::replace(&mut self.buckets[old], Bucket::EMPTY);
+        loop {
+            for entry in left.entries {
+                if !entry.is_free() {
+                    self.place(entry);
+                }
+            }
+            let number = left.next;
+            let Some(next) = self.overflow.get_mut(number as usize) else {
+                return;
+            };
+            left = std::mem::replace(next, Bucket::EMPTY);
+            next.next = std::mem::replace(&mut self.spare, number);
+        }
     }
 }
 
@@ -164,14 +210,14 @@ mod tests {
         let mut slab = Slab::new();
         let mut index = Index::new();
         let mut model = HashMap::new();
-        // Few parts and many equal tags, so that searches run into each other and around the end.
-        let hash = |n: u64| (n % 3) << 32 | (n * 7919 % 61) | (n % 2) << 30;
+        // Many equal hashes, and many that differ in high bits alone, so that buckets overflow.
+        let hash = |n: u32| (n % 3) << 28 | (n * 7919 % 61) << 4;
         let mut random = 1_u64;
         for step in 0..20_000 {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            let n = (random >> 33) % 400;
+            let n = (random >> 33) as u32 % 400;
             if let Some(slot) = model.remove(&n) {
                 index.remove(hash(n), slot);
                 slab.remove(slot);
@@ -187,8 +233,34 @@ mod tests {
                 }
             }
         }
-        let empty = Index::<u64>::new();
-        assert!(empty.find(7, |_| true).is_none());
-        assert_eq!(empty.touch(7), 0);
+        let most = model.len();
+        assert!(index.len == most && index.overflow.len() > 0);
+        assert!(
+            index.overflow.len() < 1000,
+            "overflow buckets are used again"
+        );
+    }
+
+    #[test]
+    fn with_hashes_as_good_as_random_few_buckets_overflow() {
+        let mut slab = Slab::new();
+        let mut index = Index::new();
+        for n in 0..100_000_u32 {
+            index.insert(n.wrapping_mul(0x9e37_79b1).reverse_bits(), slab.insert(n));
+        }
+        assert_eq!(index.buckets.len(), 100_000 / LOAD);
+        assert!(index.overflow.len() < index.buckets.len() / 10);
+    }
+
+    #[test]
+    fn an_entry_that_is_not_there_is_neither_found_nor_removed() {
+        let mut slab = Slab::new();
+        let mut index = Index::new();
+        let slots = [(); 2].map(|()| slab.insert(()));
+        index.insert(7, slots[0]);
+        index.remove(7, slots[1]);
+        assert!(index.find(7, |_| true) == Some(slots[0]));
+        assert!(index.find(7, |_| false).is_none());
+        assert!(index.find(8, |_| true).is_none());
     }
 }

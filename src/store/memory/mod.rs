@@ -5,6 +5,7 @@
 //! operation removes a few sessions that have ended, so that memory is given back while the store is in use
 //! and no request pays for a sweep. Nothing here ever moves a large table at once.
 
+mod chunked;
 mod index;
 mod list;
 mod slab;
@@ -189,7 +190,7 @@ impl MemoryStore {
 
     /// The user of this name, who may be new.
     fn user(&mut self, name: &str) -> Slot<User> {
-        let hash = self.name_hasher.hash_one(name);
+        let hash = self.hash_of_name(name);
         let users = &self.users;
         if let Some(slot) = self.by_name.find(hash, |slot| users[slot].name == name) {
             return slot;
@@ -200,6 +201,11 @@ impl MemoryStore {
         });
         self.by_name.insert(hash, slot);
         slot
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "half of a hash is enough")]
+    fn hash_of_name(&self, name: &str) -> u32 {
+        self.name_hasher.hash_one(name) as u32
     }
 
     fn remove(&mut self, slot: Slot<Session>) {
@@ -215,7 +221,7 @@ impl MemoryStore {
         let of_user = &mut self.users[user].sessions;
         of_user.remove(&mut self.sessions, slot, |session| &mut session.of_user);
         if of_user.is_empty() {
-            let hash = self.name_hasher.hash_one(self.users[user].name.as_str());
+            let hash = self.hash_of_name(&self.users[user].name);
             self.by_name.remove(hash, user);
             self.users.remove(user);
         }
@@ -247,27 +253,46 @@ impl MemoryStore {
         ended.inspect(|slot| self.remove(*slot)).is_some()
     }
 
-    /// Looks up the sessions of a whole batch, step by step: at each step the processor can wait for the cache
+    /// Reads what the operations of a batch will need, step by step: at each step the processor can wait for the cache
     /// lines of many operations at once, where it would wait for one after the other in [`Self::apply_one`].
+    /// Leaves in `found` the slot where each session is likely to be.
     fn find_all(&mut self, batch: &[Operation<'_>]) {
         let mut touched = 0;
-        for key in batch.iter().filter_map(presented_key) {
-            touched ^= self.by_key.touch(hash(key));
+        for operation in batch {
+            touched ^= match operation {
+                Operation::Create { key, user, .. } => {
+                    self.by_key.touch(hash(key)) ^ self.by_name.touch(self.hash_of_name(user))
+                }
+                Operation::Validate { key } | Operation::Destroy { key } => {
+                    self.by_key.touch(hash(key))
+                }
+                Operation::Regenerate { old, new } => {
+                    self.by_key.touch(hash(old)) ^ self.by_key.touch(hash(new))
+                }
+            };
         }
-        let mut found = std::mem::take(&mut self.found);
-        found.clear();
-        found.extend(batch.iter().map(|operation| {
-            presented_key(operation)
-                .and_then(|key| self.look_up(key))
-                .unwrap_or(Slot::NONE)
+        self.found.clear();
+        self.found.extend(batch.iter().map(|operation| {
+            presented_key(operation).map_or(Slot::NONE, |key| self.by_key.likely(hash(key)))
         }));
+        let mut ends = 0;
+        for session in self
+            .found
+            .iter()
+            .filter_map(|slot| self.sessions.get(*slot))
+        {
+            ends ^= session.lifetime.ends_at().as_millis();
+        }
         let mut names = 0;
-        for session in found.iter().filter_map(|slot| self.sessions.get(*slot)) {
+        for session in self
+            .found
+            .iter()
+            .filter_map(|slot| self.sessions.get(*slot))
+        {
             names ^= self.users[session.user].name.len();
         }
         // Without this, the compiler would see that nobody needs what was touched.
-        black_box((touched, names));
-        self.found = found;
+        black_box((touched, ends, names));
     }
 }
 
@@ -292,13 +317,13 @@ impl Store for MemoryStore {
     }
 }
 
-/// A session key is a piece of a SHA-256 digest: its first eight bytes are as good a hash as any.
-fn hash(key: &SessionKey) -> u64 {
+/// A session key is a piece of a SHA-256 digest: its first four bytes are as good a hash as any.
+fn hash(key: &SessionKey) -> u32 {
     let (first, _) = key
         .as_bytes()
         .split_first_chunk()
         .expect("a key has 16 bytes");
-    u64::from_le_bytes(*first)
+    u32::from_le_bytes(*first)
 }
 
 /// The second at whose end, at the latest, a session has ended.

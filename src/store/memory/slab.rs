@@ -1,11 +1,8 @@
-//! Values in numbered slots, in chunks that never move: growing costs one chunk's allocation and copies nothing,
-//! however many values there are. A slot's number takes four bytes, half of a pointer.
+//! Values in numbered slots, which stay where they are. A slot's number takes four bytes, half of a pointer.
 
 use std::marker::PhantomData;
 
-/// Values in a chunk: with 64 bytes a value, a quarter of a mebibyte, which is small beside what an allocator
-/// hands out without a pause, and large beside the pointer to it.
-const CHUNK: usize = 4096;
+use super::chunked::Chunked;
 
 /// The number of a slot in a [`Slab`] of `T`, or of none.
 pub struct Slot<T>(u32, PhantomData<fn() -> T>);
@@ -18,9 +15,8 @@ impl<T> Slot<T> {
         self.0 == u32::MAX
     }
 
-    fn place(self) -> (usize, usize) {
-        let number = self.0 as usize;
-        (number / CHUNK, number % CHUNK)
+    fn number(self) -> usize {
+        self.0 as usize
     }
 }
 
@@ -46,7 +42,7 @@ enum Entry<T> {
 
 /// Values in numbered slots. A slot that was vacated is used again before a new one.
 pub struct Slab<T> {
-    chunks: Vec<Vec<Entry<T>>>,
+    entries: Chunked<Entry<T>>,
     first_free: Slot<T>,
     len: usize,
 }
@@ -54,7 +50,7 @@ pub struct Slab<T> {
 impl<T> Slab<T> {
     pub fn new() -> Self {
         Self {
-            chunks: Vec::new(),
+            entries: Chunked::new(),
             first_free: Slot::NONE,
             len: 0,
         }
@@ -68,20 +64,15 @@ impl<T> Slab<T> {
         self.len += 1;
         let free = self.first_free;
         if !free.is_none() {
-            let (chunk, at) = free.place();
-            let entry = std::mem::replace(&mut self.chunks[chunk][at], Entry::Used(value));
-            let Entry::Free { next } = entry else {
+            let entry = &mut self.entries[free.number()];
+            let Entry::Free { next } = std::mem::replace(entry, Entry::Used(value)) else {
                 unreachable!("the list of free slots holds free slots only");
             };
             self.first_free = next;
             return free;
         }
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            self.chunks.push(Vec::with_capacity(CHUNK));
-        }
-        let last = self.chunks.len() - 1;
-        let number = last * CHUNK + self.chunks[last].len();
-        self.chunks[last].push(Entry::Used(value));
+        let number = self.entries.len();
+        self.entries.push(Entry::Used(value));
         Slot(
             u32::try_from(number).expect("--max-sessions keeps slots below 2^32"),
             PhantomData,
@@ -89,16 +80,14 @@ impl<T> Slab<T> {
     }
 
     pub fn get(&self, slot: Slot<T>) -> Option<&T> {
-        let (chunk, at) = slot.place();
-        match self.chunks.get(chunk)?.get(at)? {
+        match self.entries.get(slot.number())? {
             Entry::Used(value) => Some(value),
             Entry::Free { .. } => None,
         }
     }
 
     pub fn remove(&mut self, slot: Slot<T>) -> Option<T> {
-        let (chunk, at) = slot.place();
-        let entry = self.chunks.get_mut(chunk)?.get_mut(at)?;
+        let entry = self.entries.get_mut(slot.number())?;
         if let Entry::Free { .. } = entry {
             return None;
         }
@@ -121,8 +110,7 @@ impl<T> std::ops::Index<Slot<T>> for Slab<T> {
 
 impl<T> std::ops::IndexMut<Slot<T>> for Slab<T> {
     fn index_mut(&mut self, slot: Slot<T>) -> &mut T {
-        let (chunk, at) = slot.place();
-        match &mut self.chunks[chunk][at] {
+        match &mut self.entries[slot.number()] {
             Entry::Used(value) => value,
             Entry::Free { .. } => unreachable!("the slot is in use"),
         }
@@ -131,6 +119,7 @@ impl<T> std::ops::IndexMut<Slot<T>> for Slab<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::chunked::CHUNK;
     use super::*;
 
     #[test]

@@ -1,234 +1,329 @@
-//! One node under load: a child process, what is sent to it, what comes back, and what it cost.
+//! The contestants: which there are, and how each is started and spoken to.
 
-use std::fs;
 use std::io::{Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// A kind of node that takes part.
-pub struct Kind {
-    pub name: &'static str,
-    pub command: Vec<String>,
-    /// Requests sent, of those sent to the fastest: slow nodes get a part, so that a round ends in time.
-    pub share: f64,
-    /// Whether it answers requests at all, or only writes lines back.
-    pub answers: bool,
-}
+use anyhow::{Context, Result, bail, ensure};
 
-pub struct Contestant {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: ChildStdout,
-}
+use crate::machine::{self, CpuTime};
+use crate::options::target_directory;
+use crate::wire::{Dialect, Kind, ReplyReader, Request};
 
-/// What a number of requests took.
-#[derive(Clone, Copy, Default)]
-pub struct Cost {
-    pub requests: usize,
-    pub wall: Duration,
-    /// On the contestant's side, by the kernel's accounting of all its threads.
-    pub cpu: Duration,
-}
-
-impl Cost {
-    pub fn per_second(&self) -> f64 {
-        to_f64(self.requests) / self.wall.as_secs_f64()
-    }
-
-    pub fn cpu_micros(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / to_f64(self.requests)
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-pub fn to_f64(count: usize) -> f64 {
-    count as f64
+/// Something to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contestant {
+    SessionNode,
+    ParseFloor,
+    EchoFloor,
+    CourseNode,
+    MaelstromNode,
+    Python,
+    Redis,
 }
 
 impl Contestant {
-    /// Starts a node on the second processor, where there is one and `taskset` to say so.
-    pub fn start(kind: &Kind) -> Self {
-        let pinned = ["taskset", "-c", "1"].map(String::from);
-        let mut words = kind.command.clone();
-        if can_pin() {
-            words.splice(0..0, pinned);
+    /// In the order of the tables.
+    pub const ALL: [Self; 7] = [
+        Self::SessionNode,
+        Self::ParseFloor,
+        Self::EchoFloor,
+        Self::CourseNode,
+        Self::MaelstromNode,
+        Self::Python,
+        Self::Redis,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SessionNode => "session-node",
+            Self::ParseFloor => "parse floor",
+            Self::EchoFloor => "echo floor",
+            Self::CourseNode => "course-style Rust",
+            Self::MaelstromNode => "maelstrom-node crate",
+            Self::Python => "Python",
+            Self::Redis => "Redis",
         }
-        let mut child = Command::new(&words[0])
-            .args(&words[1..])
+    }
+
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::Redis => Dialect::Resp,
+            _ => Dialect::Json,
+        }
+    }
+
+    /// Whether it answers so many requests a second that few of them would be over at once.
+    pub fn is_fast(self) -> bool {
+        matches!(self, Self::SessionNode | Self::ParseFloor | Self::Redis)
+    }
+
+    /// How many requests are written at once, and how many may be unanswered. Redis gets pipelines of 256,
+    /// several on their way at a time, so that it never waits for the driver. The others' pipes hold fewer
+    /// requests than their limit, which is there for the one that reads faster than it answers.
+    pub fn pipeline(self) -> Pipeline {
+        match self {
+            Self::Redis => Pipeline {
+                piece: 256,
+                window: 8 * 256,
+            },
+            _ => Pipeline {
+                piece: 512,
+                window: 16 * 1024,
+            },
+        }
+    }
+}
+
+/// How requests are sent.
+#[derive(Clone, Copy)]
+pub struct Pipeline {
+    /// Requests in one write.
+    pub piece: usize,
+    /// Requests that are sent and not answered, at the most.
+    pub window: u64,
+}
+
+/// Starts contestants.
+pub struct Arena {
+    peers: PathBuf,
+    present: Vec<Contestant>,
+    /// What is missing, and why.
+    pub absent: Vec<String>,
+    /// Whether the contestants have a processor of their own.
+    pub pinned: bool,
+}
+
+impl Arena {
+    /// Builds the peers, and looks for the programs that are not built here.
+    pub fn prepare() -> Result<Self> {
+        let peers = build_peers()?;
+        let mut present = Contestant::ALL.to_vec();
+        let mut absent = Vec::new();
+        for (contestant, program) in [
+            (Contestant::Python, "python3"),
+            (Contestant::Redis, "redis-server"),
+        ] {
+            if !machine::has(program) {
+                present.retain(|one| *one != contestant);
+                absent.push(format!(
+                    "{}: skipped, there is no {program} here",
+                    contestant.name()
+                ));
+            }
+        }
+        Ok(Self {
+            peers,
+            present,
+            absent,
+            pinned: machine::pin_driver(),
+        })
+    }
+
+    /// The contestants that can be started.
+    pub fn contestants(&self) -> impl Iterator<Item = Contestant> {
+        self.present.iter().copied()
+    }
+
+    pub fn has(&self, contestant: Contestant) -> bool {
+        self.present.contains(&contestant)
+    }
+
+    /// Starts a contestant and waits until it answers.
+    pub fn start(&self, contestant: Contestant) -> Result<Running> {
+        let mut running = match contestant {
+            Contestant::Redis => self.start_redis(),
+            _ => self.start_on_pipes(contestant),
+        }
+        .with_context(|| format!("cannot start {}", contestant.name()))?;
+        running.greet()?;
+        Ok(running)
+    }
+
+    fn start_on_pipes(&self, contestant: Contestant) -> Result<Running> {
+        let mut process = self
+            .command(contestant)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", kind.name));
-        let stdin = child.stdin.take().expect("stdin is a pipe");
-        let stdout = child.stdout.take().expect("stdout is a pipe");
-        Self {
-            child,
-            stdin,
-            stdout,
-        }
+            .spawn()?;
+        let input = process.stdin.take().context("no pipe to the contestant")?;
+        let output = process
+            .stdout
+            .take()
+            .context("no pipe from the contestant")?;
+        Ok(Running::new(
+            contestant,
+            process,
+            Box::new(input),
+            Box::new(output),
+        ))
     }
 
-    /// Sends all requests as fast as they are taken, and checks that each reply contains what is expected of it.
-    /// `on_reply` is given every reply.
-    pub fn exchange(&mut self, requests: &Requests, mut on_reply: impl FnMut(&[u8])) -> Cost {
-        let pid = self.child.id();
-        let cpu_before = cpu_time(pid);
-        let start = Instant::now();
-        let (stdin, stdout) = (&mut self.stdin, &mut self.stdout);
-        thread::scope(|scope| {
-            scope.spawn(|| stdin.write_all(&requests.bytes).expect("the node reads"));
-            let mut buffer = vec![0; 1024 * 1024];
-            let mut filled = 0;
-            let mut seen = 0;
-            while seen < requests.expected.len() {
-                let arrived = stdout.read(&mut buffer[filled..]).expect("the node writes");
-                assert!(arrived > 0, "the node ended");
-                filled += arrived;
-                let mut start = 0;
-                for end in memchr::memchr_iter(b'\n', &buffer[..filled]) {
-                    let reply = &buffer[start..end];
-                    requests.check(reply);
-                    on_reply(reply);
-                    seen += 1;
-                    start = end + 1;
-                }
-                buffer.copy_within(start..filled, 0);
-                filled -= start;
-            }
-        });
-        Cost {
-            requests: requests.expected.len(),
-            wall: start.elapsed(),
-            cpu: cpu_time(pid).saturating_sub(cpu_before),
-        }
-    }
-
-    /// Sends the same request again and again, each after the reply to the last, and returns how long each took,
-    /// shortest first.
-    pub fn one_at_a_time(&mut self, request: &[u8], times: usize) -> Vec<Duration> {
-        let mut buffer = [0; 4096];
-        let mut took: Vec<Duration> = (0..times)
-            .map(|_| {
-                let start = Instant::now();
-                self.stdin.write_all(request).expect("the node reads");
-                let mut arrived = 0;
-                while !buffer[..arrived].ends_with(b"\n") {
-                    arrived += self
-                        .stdout
-                        .read(&mut buffer[arrived..])
-                        .expect("the node writes");
-                }
-                start.elapsed()
-            })
-            .collect();
-        took.sort_unstable();
-        took
-    }
-
-    pub fn resident_bytes(&self) -> usize {
-        resident_bytes(self.child.id())
-    }
-
-    /// Ends the node, and waits until it has.
-    pub fn finish(self) {
-        let Self {
-            mut child,
-            stdin,
-            stdout,
-        } = self;
-        drop((stdin, stdout));
-        child.kill().expect("a child can be ended");
-        child.wait().expect("a child can be waited for");
-    }
-}
-
-/// Requests in one piece, with the type of reply that each must get.
-#[derive(Default)]
-pub struct Requests {
-    bytes: Vec<u8>,
-    expected: Vec<&'static str>,
-}
-
-impl Requests {
-    pub fn add(&mut self, request: &str, field: &str, value: &str, expected: &'static str) {
-        // From 1 on: to the `maelstrom-node` crate, 0 is no number.
-        let number = self.expected.len() + 1;
-        writeln!(
-            self.bytes,
-            r#"{{"src":"c1","dest":"n1","body":{{"type":"{request}","msg_id":{number},"{field}":"{value}"}}}}"#
-        )
-        .expect("memory can be written");
-        self.expected.push(expected);
-    }
-
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Finds the request by `in_reply_to`, since not every contestant answers in order.
-    fn check(&self, reply: &[u8]) {
-        const IN_REPLY_TO: &[u8] = b"\"in_reply_to\":";
-        let at = memchr::memmem::find(reply, IN_REPLY_TO).expect("a reply to something");
-        let number = reply[at + IN_REPLY_TO.len()..].trim_ascii_start();
-        let digits = number.iter().take_while(|byte| byte.is_ascii_digit());
-        let number = digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'));
-        let is_there = memchr::memmem::find(reply, self.expected[number - 1].as_bytes()).is_some();
-        assert!(
-            is_there,
-            "reply to {number}: {}",
-            String::from_utf8_lossy(reply)
-        );
-    }
-}
-
-/// The value of a string field of a reply.
-pub fn string_of<'a>(reply: &'a [u8], name: &str) -> &'a str {
-    let reply = str::from_utf8(reply).expect("replies are UTF-8");
-    let (_, value) = reply.split_once(name).expect("the reply has the field");
-    value
-        .trim_start_matches(['"', ':', ' '])
-        .split('"')
-        .next()
-        .expect("a value")
-}
-
-/// Time on a processor, of all threads that a process has now.
-pub fn cpu_time(pid: u32) -> Duration {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("/proc is there");
-    let nanos = tasks.filter_map(|task| {
-        let file = task.ok()?.path().join("schedstat");
-        fs::read_to_string(file)
-            .ok()?
-            .split(' ')
-            .next()?
-            .parse::<u64>()
-            .ok()
-    });
-    Duration::from_nanos(nanos.sum())
-}
-
-pub fn resident_bytes(pid: u32) -> usize {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("/proc is there");
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .expect("VmRSS");
-    let kibibytes: usize = line
-        .split_whitespace()
-        .nth(1)
-        .and_then(|n| n.parse().ok())
-        .expect("a number");
-    kibibytes * 1024
-}
-
-pub fn can_pin() -> bool {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    cores > 1
-        && Command::new("taskset")
-            .arg("-V")
+    fn start_redis(&self) -> Result<Running> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut process = self
+            .command(Contestant::Redis)
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no", "--loglevel", "warning"])
             .stdout(Stdio::null())
-            .status()
-            .is_ok()
+            .spawn()?;
+        let connection = match connect(port) {
+            Ok(connection) => connection,
+            Err(error) => {
+                process.kill()?;
+                process.wait()?;
+                return Err(error);
+            }
+        };
+        connection.set_nodelay(true)?;
+        let output = connection.try_clone()?;
+        Ok(Running::new(
+            Contestant::Redis,
+            process,
+            Box::new(connection),
+            Box::new(output),
+        ))
+    }
+
+    fn command(&self, contestant: Contestant) -> Command {
+        let (program, argument) = match contestant {
+            Contestant::SessionNode => (PathBuf::from(env!("CARGO_BIN_EXE_session-node")), None),
+            Contestant::ParseFloor => (self.peers.join("parse-floor"), None),
+            Contestant::EchoFloor => (self.peers.join("echo-floor"), None),
+            Contestant::CourseNode => (self.peers.join("course-node"), None),
+            Contestant::MaelstromNode => (self.peers.join("maelstrom-peer"), None),
+            Contestant::Python => (
+                PathBuf::from("python3"),
+                Some(peers_source().join("node.py")),
+            ),
+            Contestant::Redis => (PathBuf::from("redis-server"), None),
+        };
+        let mut command = if self.pinned {
+            let mut command = Command::new("taskset");
+            command.args(["-c", "1"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command.args(argument);
+        if contestant == Contestant::SessionNode {
+            // Room for the largest run, whatever the default.
+            command.args(["--max-sessions", "20000000"]);
+        }
+        command
+    }
+}
+
+fn peers_source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers")
+}
+
+/// Builds the peers, and says where they are.
+fn build_peers() -> Result<PathBuf> {
+    let target = target_directory().join("peers");
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--locked", "--manifest-path"])
+        .arg(peers_source().join("Cargo.toml"))
+        .env("CARGO_TARGET_DIR", &target)
+        .status()
+        .context("cannot run cargo to build benches/peers")?;
+    ensure!(status.success(), "benches/peers does not build");
+    Ok(target.join("release"))
+}
+
+fn connect(port: u16) -> Result<TcpStream> {
+    for _ in 0..100 {
+        if let Ok(connection) = TcpStream::connect(("127.0.0.1", port)) {
+            return Ok(connection);
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    bail!("redis-server does not listen")
+}
+
+/// A contestant that was started. Ends when it is dropped.
+pub struct Running {
+    pub contestant: Contestant,
+    process: Child,
+    pub input: Box<dyn Write + Send>,
+    pub output: Box<dyn Read + Send>,
+    pub replies: ReplyReader,
+    next_msg_id: u64,
+}
+
+impl Running {
+    fn new(
+        contestant: Contestant,
+        process: Child,
+        input: Box<dyn Write + Send>,
+        output: Box<dyn Read + Send>,
+    ) -> Self {
+        Self {
+            contestant,
+            process,
+            input,
+            output,
+            replies: ReplyReader::new(contestant.dialect()),
+            next_msg_id: 0,
+        }
+    }
+
+    /// CPU time so far.
+    pub fn cpu_time(&self) -> Result<CpuTime> {
+        CpuTime::of(self.process.id())
+    }
+
+    /// Memory now.
+    pub fn resident_bytes(&self) -> Result<usize> {
+        machine::resident_bytes(self.process.id())
+    }
+
+    /// Appends a request, with a number of its own.
+    pub fn put(&mut self, request: Request<'_>, out: &mut Vec<u8>) {
+        self.next_msg_id += 1;
+        self.contestant
+            .dialect()
+            .put(request, self.next_msg_id, out);
+    }
+
+    /// Takes numbers for requests that are written elsewhere: the first of them.
+    pub fn reserve_msg_ids(&mut self, count: usize) -> u64 {
+        let first = self.next_msg_id + 1;
+        self.next_msg_id += count as u64;
+        first
+    }
+
+    /// Sends one request and waits for its reply.
+    pub fn ask(&mut self, request: &[u8]) -> Result<Kind> {
+        self.input.write_all(request)?;
+        loop {
+            if let Some((kind, _)) = self.replies.next(false) {
+                return Ok(kind);
+            }
+            self.replies.fill(&mut self.output)?;
+        }
+    }
+
+    fn greet(&mut self) -> Result<()> {
+        let mut request = Vec::new();
+        self.put(Request::Init, &mut request);
+        let kind = self.ask(&request)?;
+        ensure!(
+            matches!(kind, Kind::InitOk | Kind::Echoed),
+            "{} does not answer init",
+            self.contestant.name()
+        );
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself: then there is nothing left to do.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }

@@ -1,398 +1,434 @@
-//! The tables and plots.
+//! What is written of a run: tables in Markdown and two plots.
 
-use std::error::Error;
 use std::fmt::Write;
 use std::fs;
-use std::process::Command;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use plotters::prelude::*;
+use anyhow::{Context, Result};
 
-use crate::contestant::{Cost, to_f64};
-use crate::growth::{Growth, Slowest};
-use crate::{Results, Scale};
+use crate::contestant::Contestant::{self, CourseNode, EchoFloor, ParseFloor, Redis, SessionNode};
+use crate::growth::{Growth, Round, Slowest};
+use crate::latency::Latency;
+use crate::plots;
+use crate::scale::Step;
+use crate::stats::{Distribution, Spread, micros};
+use crate::stream::Cost;
+use crate::throughput::{Load, Throughput};
 
-/// The middle of some figures, and their spread.
-fn spread(mut figures: Vec<f64>) -> Option<(f64, f64, f64)> {
-    figures.sort_unstable_by(f64::total_cmp);
-    let middle = *figures.get(figures.len() / 2)?;
-    Some((middle, figures[0], figures[figures.len() - 1]))
+const BEGIN: &str = "<!-- load: begin -->";
+const END: &str = "<!-- load: end -->";
+
+/// All that was measured; what was not is left out.
+pub struct Results {
+    pub machine: String,
+    pub absent: Vec<String>,
+    pub throughput: Option<Throughput>,
+    pub latency: Option<Latency>,
+    pub scale: Option<Vec<Step>>,
+    pub growth: Option<Growth>,
 }
 
-fn median(figures: Vec<f64>) -> Option<f64> {
-    spread(figures).map(|(middle, ..)| middle)
+/// Where a run is written: a directory, and in it a `benchmarks.md`.
+pub struct Report {
+    directory: PathBuf,
+    /// The document, to which the tables will be added.
+    text: String,
 }
 
-fn of(costs: &[Cost], figure: impl Fn(&Cost) -> f64) -> Vec<f64> {
-    costs.iter().map(figure).collect()
-}
+impl Report {
+    /// Opens the `benchmarks.md` that is there, or begins one. Before the run, so that a run of ten minutes does not
+    /// fail at its end for want of a place for the tables.
+    pub fn open(directory: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&directory)?;
+        let path = directory.join("benchmarks.md");
+        let text = fs::read_to_string(&path).unwrap_or_else(|_| format!("{BEGIN}\n{END}\n"));
+        between_markers(&text, "")
+            .with_context(|| format!("{} has no {BEGIN} … {END}", path.display()))?;
+        Ok(Self { directory, text })
+    }
 
-/// The time within which this part of the lone requests was answered, in microseconds, a value a round.
-fn quantile(rounds: &[Vec<Duration>], part: f64) -> Vec<f64> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an index"
-    )]
-    let at = |took: &Vec<Duration>| ((to_f64(took.len() - 1)) * part) as usize;
-    rounds
-        .iter()
-        .map(|took| took[at(took)].as_secs_f64() * 1e6)
-        .collect()
-}
-
-pub fn markdown(
-    results: &[Results],
-    scales: &[Scale],
-    growth: &Growth,
-    sessions: usize,
-    skipped: &[String],
-) -> String {
-    let mut text = String::new();
-    header(&mut text, skipped);
-    targets(&mut text, results, scales, growth);
-    throughput(&mut text, results, sessions);
-    latency(&mut text, results);
-    memory(&mut text, scales);
-    pauses(&mut text, growth);
-    text
-}
-
-/// What a command prints on its first line.
-fn printed(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    text.unwrap_or_default()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
-}
-
-fn header(text: &mut String, skipped: &[String]) {
-    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let names = || {
-        cpus.lines()
-            .filter_map(|line| line.strip_prefix("model name")?.split_once(": "))
-    };
-    let name = names().next().map_or("unknown processor", |(_, name)| name);
-    line(
-        text,
-        format_args!(
-            "Measured on {} at commit {}: {name}, {} cores, Linux {}, {}.\n",
-            printed("date", &["-u", "+%Y-%m-%d"]),
-            printed("git", &["rev-parse", "--short", "HEAD"]),
-            names().count(),
-            printed("uname", &["-r"]),
-            printed("rustc", &["--version"]),
-        ),
-    );
-    for who in skipped {
-        line(text, format_args!("Skipped: {who}.\n"));
+    /// Prints the tables, and writes them and the plots.
+    pub fn publish(&self, results: &Results) -> Result<()> {
+        let tables = tables(results)?;
+        println!("{tables}");
+        let text = between_markers(&self.text, &tables).context("the markers were there before")?;
+        fs::write(self.directory.join("benchmarks.md"), text)?;
+        if let Some(throughput) = &results.throughput {
+            plots::throughput(throughput, &self.directory.join("throughput.svg"))?;
+        }
+        if let Some(latency) = &results.latency {
+            plots::latency(latency, &self.directory.join("latency.svg"))?;
+        }
+        eprintln!("written to {}", self.directory.display());
+        Ok(())
     }
 }
 
-fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
-    writeln!(text, "{line}").expect("memory can be written");
+/// The document with `tables` in their place.
+fn between_markers(text: &str, tables: &str) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n{tables}{END}{after}"))
 }
 
-fn named<'a>(results: &'a [Results], name: &str) -> Option<&'a Results> {
-    results.iter().find(|results| results.name == name)
+fn tables(results: &Results) -> Result<String> {
+    let mut out = results.machine.clone();
+    for absent in &results.absent {
+        writeln!(out, "- {absent}")?;
+    }
+    targets(results, &mut out)?;
+    if let Some(throughput) = &results.throughput {
+        throughput_tables(throughput, &mut out)?;
+    }
+    if let Some(latency) = &results.latency {
+        latency_table(latency, &mut out)?;
+    }
+    if let Some(steps) = &results.scale {
+        scale_table(steps, &mut out)?;
+    }
+    if let Some(growth) = &results.growth {
+        growth_tables(growth, &mut out)?;
+    }
+    Ok(out)
 }
 
-/// The ratio of two contestants' figures, round by round, which the machine's moods touch less than either.
-fn ratio(one: Vec<f64>, other: &[f64]) -> Option<f64> {
-    median(
-        one.into_iter()
-            .zip(other)
-            .map(|(one, other)| one / other)
-            .collect(),
-    )
+/// A figure that was set as a goal.
+struct Target {
+    figure: &'static str,
+    goal: &'static str,
+    measured: Option<Spread>,
+    reached: fn(f64) -> bool,
+    /// What else to know of it.
+    note: String,
 }
 
-fn targets(text: &mut String, results: &[Results], scales: &[Scale], growth: &Growth) {
-    let node = &results[0];
-    let against = |name: &str, costs: fn(&Results) -> &[Cost]| {
-        let peer = named(results, name)?;
+fn targets(results: &Results, out: &mut String) -> Result<()> {
+    writeln!(
+        out,
+        "\n### Targets\n\nRatios are taken round by round: median (least to most).\n\n\
+         | figure | goal | measured | reached | note |\n| --- | --- | --- | --- | --- |"
+    )?;
+    let mut targets = Vec::new();
+    targets.extend(results.throughput.iter().flat_map(throughput_targets));
+    targets.extend(results.latency.iter().map(latency_target));
+    targets.extend(results.scale.iter().flat_map(|steps| scale_targets(steps)));
+    targets.extend(results.growth.iter().map(growth_target));
+    for target in targets {
+        let Some(measured) = target.measured else {
+            writeln!(
+                out,
+                "| {} | {} | not measured | | {} |",
+                target.figure, target.goal, target.note
+            )?;
+            continue;
+        };
+        let reached = if (target.reached)(measured.median) {
+            "yes"
+        } else {
+            "**no**"
+        };
+        writeln!(
+            out,
+            "| {} | {} | {} | {reached} | {} |",
+            target.figure,
+            target.goal,
+            show(measured),
+            target.note
+        )?;
+    }
+    Ok(())
+}
+
+fn throughput_targets(throughput: &Throughput) -> [Target; 4] {
+    let by_wall = |load, peer| {
         ratio(
-            of(costs(node), Cost::per_second),
-            &of(costs(peer), Cost::per_second),
+            &throughput.costs(SessionNode, load),
+            &throughput.costs(peer, load),
+            Cost::requests_per_second,
         )
     };
-    let by_cpu = named(results, "parse floor").and_then(|floor| {
-        ratio(
-            of(&floor.validate, Cost::cpu_micros),
-            &of(&node.validate, Cost::cpu_micros),
-        )
-    });
-    let lone = named(results, "echo floor")
-        .and_then(|echo| ratio(quantile(&node.latency, 0.5), &quantile(&echo.latency, 0.5)));
-    let size = |sessions| scales.iter().find(|scale| scale.sessions == sessions);
-    let growing = size(10_000_000)
-        .zip(size(100_000))
-        .map(|(large, small)| large.validate.cpu_micros() / small.validate.cpu_micros());
-    let million = size(1_000_000);
-    let rows: [(&str, &str, Option<f64>); 10] = [
-        (
-            "validate, requests a second, against the parse floor",
-            "at least 0.75",
-            against("parse floor", |r| &r.validate),
-        ),
-        ("the same by CPU time a request", "", by_cpu),
-        (
-            "… against the course-style Rust node",
-            "at least 6",
-            against("course-style Rust node", |r| &r.validate),
-        ),
-        (
-            "… against Redis `GET`, pipelines of 256",
-            "at least 2",
-            against("Redis", |r| &r.validate),
-        ),
-        (
-            "create, against the course-style Rust node",
-            "at least 5",
-            against("course-style Rust node", |r| &r.create),
-        ),
-        (
-            "one at a time, p50, against the echo floor",
-            "at most 1.1",
-            lone,
-        ),
-        (
-            "validate at 10 million sessions, CPU a request, against 100,000",
-            "at most 1.8",
-            growing,
-        ),
-        (
-            "resident bytes a session at 1 million, each with its own user of 12 bytes",
-            "at most 160",
-            million.map(|s| s.bytes_per_session),
-        ),
-        (
-            "Redis's, for the same sessions",
-            "more",
-            million.and_then(|s| s.redis_bytes_per_session),
-        ),
-        (
-            "slowest create while growing, ms",
-            "at most 1, but for what an idle loop shows",
-            growth
-                .growing
-                .first()
-                .map(|(took, _)| took.as_secs_f64() * 1e3),
-        ),
-    ];
-    line(
-        text,
-        format_args!("| figure | wanted | measured |\n| --- | --- | --- |"),
-    );
-    for (figure, wanted, measured) in rows {
-        let measured = measured.map_or("not measured".into(), |figure| format!("{figure:.2}"));
-        line(text, format_args!("| {figure} | {wanted} | {measured} |"));
-    }
-}
-
-fn throughput(text: &mut String, results: &[Results], sessions: usize) {
-    line(
-        text,
-        format_args!(
-            "\n## Throughput\n\nThousands of requests a second at {sessions} sessions, median (least–most) of the rounds; CPU time a request in µs.\n"
-        ),
-    );
-    line(
-        text,
-        format_args!(
-            "| | create | validate | regenerate | destroy | mix | CPU, create | CPU, validate |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
-        ),
-    );
-    let rate = |costs: &[Cost]| match spread(of(costs, |cost| cost.per_second() / 1000.0)) {
-        Some((middle, least, most)) => format!("{middle:.0} ({least:.0}–{most:.0})"),
-        None => "–".into(),
-    };
-    let cpu = |costs: &[Cost]| {
-        median(of(costs, Cost::cpu_micros)).map_or("–".into(), |micros| format!("{micros:.2}"))
-    };
-    for r in results.iter().filter(|results| !results.create.is_empty()) {
-        line(
-            text,
-            format_args!(
-                "| {} | {} | {} | {} | {} | {} | {} | {} |",
-                r.name,
-                rate(&r.create),
-                rate(&r.validate),
-                rate(&r.regenerate),
-                rate(&r.destroy),
-                rate(&r.mix),
-                cpu(&r.create),
-                cpu(&r.validate),
-            ),
+    let by_cpu = |load, peer| {
+        let ratio = ratio(
+            &throughput.costs(peer, load),
+            &throughput.costs(SessionNode, load),
+            Cost::cpu_micros_per_request,
         );
-    }
-    line(
-        text,
-        format_args!("\n![Validations a second](throughput.svg)"),
-    );
-}
-
-fn latency(text: &mut String, results: &[Results]) {
-    line(
-        text,
-        format_args!(
-            "\n## Latency\n\nA validation at a time, from the write of the request to the end of the reply, in µs; medians of the rounds.\n"
-        ),
-    );
-    line(
-        text,
-        format_args!("| | p50 | p99 | p99.9 | maximum |\n| --- | --- | --- | --- | --- |"),
-    );
-    for results in results {
-        let at = |part| median(quantile(&results.latency, part)).unwrap_or_default();
-        line(
-            text,
-            format_args!(
-                "| {} | {:.1} | {:.1} | {:.1} | {:.0} |",
-                results.name,
-                at(0.5),
-                at(0.99),
-                at(0.999),
-                at(1.0)
-            ),
-        );
-    }
-    line(text, format_args!("\n![Latency](latency.svg)"));
-}
-
-fn memory(text: &mut String, scales: &[Scale]) {
-    line(
-        text,
-        format_args!(
-            "\n## Memory and scale\n\nEach session has its own user of 12 bytes, and the index by user is in place.\n"
-        ),
-    );
-    line(
-        text,
-        format_args!(
-            "| sessions | CPU time a validation, µs | resident bytes a session | Redis |\n| --- | --- | --- | --- |"
-        ),
-    );
-    for scale in scales {
-        let redis = scale
-            .redis_bytes_per_session
-            .map_or("–".into(), |bytes| format!("{bytes:.0}"));
-        line(
-            text,
-            format_args!(
-                "| {} | {:.2} | {:.0} | {redis} |",
-                scale.sessions,
-                scale.validate.cpu_micros(),
-                scale.bytes_per_session
-            ),
-        );
-    }
-}
-
-fn pauses(text: &mut String, growth: &Growth) {
-    line(
-        text,
-        format_args!(
-            "\n## Pauses\n\nThe ten slowest calls in µs, and how many calls came before each: creates from nothing on, one at a time; an operation at a time while those sessions, which all ended in the same second, are cleared; and an idle loop that only reads the clock for as long as the creates took.\n"
-        ),
-    );
-    line(
-        text,
-        format_args!("| creating | clearing | idle loop |\n| --- | --- | --- |"),
-    );
-    let cell = |slowest: &Slowest, at: usize| {
-        slowest.get(at).map_or("–".into(), |(took, calls)| {
-            format!("{:.0} at {calls}", took.as_secs_f64() * 1e6)
+        ratio.map_or(String::new(), |ratio| {
+            format!("by CPU time: {}", show(ratio))
         })
     };
-    for at in 0..growth.growing.len() {
-        line(
-            text,
-            format_args!(
-                "| {} | {} | {} |",
-                cell(&growth.growing, at),
-                cell(&growth.ending, at),
-                cell(&growth.idle, at)
-            ),
-        );
+    let target = |figure, goal, load, peer, reached| Target {
+        figure,
+        goal,
+        measured: by_wall(load, peer),
+        reached,
+        note: by_cpu(load, peer),
+    };
+    [
+        target(
+            "validate, requests a second, against the parse floor",
+            "≥ 0.75",
+            Load::Validate,
+            ParseFloor,
+            |x| x >= 0.75,
+        ),
+        target(
+            "… against the course-style Rust node",
+            "≥ 6",
+            Load::Validate,
+            CourseNode,
+            |x| x >= 6.0,
+        ),
+        target(
+            "… against Redis `GET`, pipelines of 256",
+            "≥ 2",
+            Load::Validate,
+            Redis,
+            |x| x >= 2.0,
+        ),
+        target(
+            "create, against the course-style Rust node",
+            "≥ 5",
+            Load::Create,
+            CourseNode,
+            |x| x >= 5.0,
+        ),
+    ]
+}
+
+fn latency_target(latency: &Latency) -> Target {
+    let p50 = |one: &Distribution| micros(one.p50);
+    let rounds = latency.of(SessionNode).zip(latency.of(EchoFloor));
+    Target {
+        figure: "one-at-a-time p50, against the echo floor",
+        goal: "≤ 1.1",
+        measured: rounds.and_then(|(node, echo)| ratio(node, echo, p50)),
+        reached: |x| x <= 1.1,
+        note: String::new(),
     }
 }
 
-/// Puts the tables where the document keeps them, and the plots beside it.
-pub fn write(text: &str, results: &[Results]) {
-    const BEGIN: &str = "<!-- load: begin -->\n";
-    const END: &str = "<!-- load: end -->";
-    let path = "docs/benchmarks.md";
-    let document = fs::read_to_string(path).expect("the document is there");
-    let (before, rest) = document
-        .split_once(BEGIN)
-        .expect("the document has the first marker");
-    let (_, after) = rest
-        .split_once(END)
-        .expect("the document has the last marker");
-    fs::write(path, format!("{before}{BEGIN}\n{text}\n{END}{after}"))
-        .expect("the document can be written");
-    let validated = |r: &Results| median(of(&r.validate, |cost| cost.per_second() / 1000.0));
-    bars(
-        "docs/throughput.svg",
-        "Validations a second, thousands",
-        results,
-        validated,
-    )
-    .expect("a plot");
-    let lone = |r: &Results| median(quantile(&r.latency, 0.5));
-    bars(
-        "docs/latency.svg",
-        "One validation at a time, median, µs",
-        results,
-        lone,
-    )
-    .expect("a plot");
+fn scale_targets(steps: &[Step]) -> [Target; 3] {
+    let at = |sessions| steps.iter().find(|step| step.sessions == sessions);
+    let (million, ten_millions) = (at(1_000_000), at(10_000_000));
+    let cost =
+        |step: &Step| Spread::of(step.validate.iter().map(Cost::cpu_micros_per_request)).median;
+    let exactly = |value| Spread::of([value]);
+    let beside =
+        million.and_then(|step| Some((step.bytes_per_session?, step.redis_bytes_per_session?)));
+    [
+        Target {
+            figure: "validate at 10 million sessions, CPU per request, against 100,000",
+            goal: "≤ 1.8",
+            measured: ten_millions.map(|step| exactly(cost(step) / cost(&steps[0]))),
+            reached: |x| x <= 1.8,
+            note: String::new(),
+        },
+        Target {
+            figure: "resident bytes per session at 1 million, each with its own user of 12 bytes",
+            goal: "≤ 160",
+            measured: million.and_then(|step| step.bytes_per_session).map(exactly),
+            reached: |x| x <= 160.0,
+            note: String::new(),
+        },
+        Target {
+            figure: "… against Redis's",
+            goal: "< 1",
+            measured: beside.map(|(node, redis)| exactly(node / redis)),
+            reached: |x| x < 1.0,
+            note: String::new(),
+        },
+    ]
 }
 
-/// A bar a contestant.
-fn bars(
-    path: &str,
-    title: &str,
-    results: &[Results],
-    figure: impl Fn(&Results) -> Option<f64>,
-) -> Result<(), Box<dyn Error>> {
-    let bars: Vec<(&str, f64)> = results
-        .iter()
-        .filter_map(|r| Some((r.name, figure(r)?)))
-        .collect();
-    let most = bars.iter().map(|bar| bar.1).fold(0.0, f64::max);
-    let area =
-        SVGBackend::new(path, (760, 60 + 40 * u32::try_from(bars.len())?)).into_drawing_area();
-    area.fill(&WHITE)?;
-    area.draw(&Text::new(title.to_owned(), (16, 14), ("sans-serif", 18)))?;
-    for (at, (name, value)) in bars.iter().enumerate() {
-        let top = 50 + 40 * i32::try_from(at)?;
-        #[expect(clippy::cast_possible_truncation, reason = "a width in pixels")]
-        let end = 200 + (460.0 * value / most) as i32;
-        let colour = if at == 0 {
-            RGBColor(32, 96, 160)
-        } else {
-            RGBColor(150, 160, 170)
-        };
-        area.draw(&Rectangle::new(
-            [(200, top), (end, top + 24)],
-            colour.filled(),
-        ))?;
-        area.draw(&Text::new(
-            (*name).to_owned(),
-            (16, top + 5),
-            ("sans-serif", 14),
-        ))?;
-        area.draw(&Text::new(
-            format!("{value:.1}"),
-            (end + 8, top + 5),
-            ("sans-serif", 14),
-        ))?;
+fn growth_target(growth: &Growth) -> Target {
+    let millis = |slowest: &Slowest| slowest.worst().as_secs_f64() * 1e3;
+    let spread = |one: fn(&Round) -> &Slowest| {
+        show(Spread::of(
+            growth.rounds.iter().map(|round| millis(one(round))),
+        ))
+    };
+    Target {
+        figure: "slowest `apply` of one create while growing to 5 million, in ms, the same create in every round",
+        goal: "≤ 1",
+        measured: Some(Spread::of([growth.in_every_round.as_secs_f64() * 1e3])),
+        reached: |x| x <= 1.0,
+        note: format!(
+            "to {} sessions; the slowest of each round: {}; of the idle loop: {}",
+            thousands(growth.sessions),
+            spread(|round| &round.growing),
+            spread(|round| &round.idle)
+        ),
     }
-    area.present()?;
+}
+
+/// Of the same figure of two contestants, round by round, which the machine's moods touch less than either.
+fn ratio<T>(of: &[T], to: &[T], figure: impl Fn(&T) -> f64) -> Option<Spread> {
+    if of.is_empty() || to.is_empty() {
+        return None;
+    }
+    Some(Spread::of(
+        of.iter()
+            .zip(to)
+            .map(|(one, other)| figure(one) / figure(other)),
+    ))
+}
+
+fn throughput_tables(throughput: &Throughput, out: &mut String) -> Result<()> {
+    writeln!(
+        out,
+        "\n### Throughput\n\n![Requests a second](throughput.svg)\n\n{} sessions. \
+         Requests a second: median (least to most). A contestant that was busy for much less than 100 % of the time \
+         waited for the driver; *per CPU second* is what it could answer on a core that it never has to share or wait on.",
+        thousands(throughput.sessions)
+    )?;
+    for load in Load::ALL {
+        writeln!(
+            out,
+            "\n| {} | requests/s | CPU µs per request | requests per CPU second | busy |\n\
+             | --- | --: | --: | --: | --: |",
+            load.name()
+        )?;
+        for contestant in Contestant::ALL {
+            let costs = throughput.costs(contestant, load);
+            if !costs.is_empty() {
+                writeln!(out, "| {} |{}", contestant.name(), throughput_cells(&costs))?;
+            }
+        }
+    }
     Ok(())
+}
+
+fn throughput_cells(costs: &[Cost]) -> String {
+    let wall = Spread::of(costs.iter().map(Cost::requests_per_second));
+    let cpu = Spread::of(costs.iter().map(Cost::cpu_micros_per_request));
+    let busy = Spread::of(costs.iter().map(Cost::busy));
+    format!(
+        " {} ({} to {}) | {} | {} | {:.0} % |",
+        rate(wall.median),
+        rate(wall.min),
+        rate(wall.max),
+        show(cpu),
+        rate(1e6 / cpu.median),
+        busy.median * 100.0
+    )
+}
+
+fn latency_table(latency: &Latency, out: &mut String) -> Result<()> {
+    writeln!(
+        out,
+        "\n### Latency\n\n![Latency](latency.svg)\n\nOne validation at a time, {} a round, {} sessions, µs: median of the \
+         rounds (least to most).\n\n| | p50 | p99 | p99.9 | maximum |\n| --- | --: | --: | --: | --: |",
+        thousands(latency.pings),
+        thousands(latency.sessions)
+    )?;
+    for (contestant, rounds) in &latency.contestants {
+        let at = |pick: fn(&Distribution) -> std::time::Duration| {
+            show(Spread::of(rounds.iter().map(|round| micros(pick(round)))))
+        };
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {} |",
+            contestant.name(),
+            at(|d| d.p50),
+            at(|d| d.p99),
+            at(|d| d.p999),
+            at(|d| d.max)
+        )?;
+    }
+    Ok(())
+}
+
+fn scale_table(steps: &[Step], out: &mut String) -> Result<()> {
+    writeln!(
+        out,
+        "\n### Scale and memory\n\nEach session has its own user of 12 bytes. Redis keeps the id of 36 characters with the \
+         user's name, and no index by user.\n\n| sessions | validate, CPU µs per request | resident bytes per session | Redis |\n\
+         | --: | --: | --: | --: |"
+    )?;
+    let bytes = |bytes: Option<f64>| bytes.map_or(String::new(), |bytes| format!("{bytes:.0}"));
+    for step in steps {
+        let cpu = Spread::of(step.validate.iter().map(Cost::cpu_micros_per_request));
+        writeln!(
+            out,
+            "| {} | {} | {} | {} |",
+            thousands(step.sessions),
+            show(cpu),
+            bytes(step.bytes_per_session),
+            bytes(step.redis_bytes_per_session)
+        )?;
+    }
+    Ok(())
+}
+
+fn growth_tables(growth: &Growth, out: &mut String) -> Result<()> {
+    let round = growth.typical();
+    writeln!(
+        out,
+        "\n### Pauses\n\nThe ten slowest calls of `apply` with one operation, in µs, and how many calls came before each, in \
+         the round whose slowest create is the median: growing to {} sessions; an idle loop of the same duration that \
+         only reads the clock; creating and validating after {} sessions ended at the same moment (all cleared after {} calls).\n\n\
+         | growing | idle loop | after the end |\n| --: | --: | --: |",
+        thousands(growth.sessions),
+        thousands(growth.expiring_sessions),
+        thousands(round.calls_to_clear)
+    )?;
+    let cell = |slowest: &Slowest, place: usize| {
+        slowest
+            .0
+            .get(place)
+            .map_or(String::new(), |(took, number)| {
+                format!("{:.0} at {}", micros(*took), thousands(*number))
+            })
+    };
+    for place in 0..round.growing.0.len() {
+        writeln!(
+            out,
+            "| {} | {} | {} |",
+            cell(&round.growing, place),
+            cell(&round.idle, place),
+            cell(&round.expiring, place)
+        )?;
+    }
+    Ok(())
+}
+
+/// A median, and the spread where there is one, to three digits.
+fn show(spread: Spread) -> String {
+    let Spread { median, min, max } = spread;
+    if min < max {
+        format!("{} ({} to {})", digits(median), digits(min), digits(max))
+    } else {
+        digits(median)
+    }
+}
+
+fn digits(value: f64) -> String {
+    match value.abs() {
+        0.0..10.0 => format!("{value:.2}"),
+        10.0..100.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+/// Requests a second, to three digits.
+pub fn rate(value: f64) -> String {
+    if value >= 1e6 {
+        format!("{:.2} M", value / 1e6)
+    } else {
+        format!("{:.0} k", value / 1e3)
+    }
+}
+
+/// A count, its digits in threes.
+fn thousands(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }

@@ -9,9 +9,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use session_node::protocol::{Reply, ReplyFormat, decode, encode};
+use session_node::protocol::{Limits, Reply, ReplyFormat, decode, encode};
 use session_node::session::{SessionKey, Timestamp};
-use session_node::store::{MemoryStore, Operation, Outcomes, Store};
+use session_node::store::{MemoryStore, Operation, Outcomes, Policy, Store};
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const TTL: Duration = Duration::from_secs(3600);
@@ -36,7 +36,9 @@ fn decoding(criterion: &mut Criterion) {
     ] {
         group.throughput(Throughput::Bytes(line.len() as u64));
         group.bench_function(name, |bencher| {
-            bencher.iter(|| decode(black_box(line)).is_ok_and(|message| message.is_some()));
+            bencher.iter(|| {
+                decode(black_box(line), &Limits::default()).is_ok_and(|message| message.is_some())
+            });
         });
     }
 }
@@ -50,7 +52,7 @@ fn applying(criterion: &mut Criterion) {
         bencher.iter(|| {
             outcomes.clear();
             let key = keys.next().expect("a cycle has no end");
-            store.apply(NOW, &[Operation::Validate { key }], &mut outcomes);
+            store.apply(NOW, &[validate(key)], &mut outcomes);
         });
     });
     group.throughput(Throughput::Elements(BATCH as u64));
@@ -83,7 +85,7 @@ fn applying(criterion: &mut Criterion) {
 }
 
 fn encoding(criterion: &mut Criterion) {
-    let message = decode(VALIDATE)
+    let message = decode(VALIDATE, &Limits::default())
         .ok()
         .flatten()
         .expect("a well-formed request");
@@ -95,6 +97,7 @@ fn encoding(criterion: &mut Criterion) {
             let reply = Reply::SessionValid {
                 user_id: black_box("user00000001"),
                 expires_in: black_box(3600),
+                data: None,
             };
             encode(
                 &message.return_address,
@@ -104,6 +107,14 @@ fn encoding(criterion: &mut Criterion) {
             );
         });
     });
+}
+
+fn validate(key: SessionKey) -> Operation<'static> {
+    Operation::Validate {
+        key,
+        binding: None,
+        max_age: None,
+    }
 }
 
 fn key(number: usize) -> SessionKey {
@@ -119,7 +130,7 @@ fn keys_in_random_order() -> impl Iterator<Item = SessionKey> {
 }
 
 fn filled_store() -> MemoryStore {
-    let mut store = MemoryStore::new(2 * SESSIONS);
+    let mut store = MemoryStore::new(Policy::default());
     store.apply(NOW, &creates(0..SESSIONS), &mut Outcomes::new());
     store
 }
@@ -129,6 +140,9 @@ fn creates(numbers: std::ops::Range<usize>) -> Vec<Operation<'static>> {
         key: key(number),
         user: format!("user{number:08}").into(),
         ttl: TTL,
+        idle_timeout: None,
+        data: None,
+        binding: None,
     };
     numbers.map(create).collect()
 }
@@ -137,9 +151,7 @@ fn validations(
     keys: &mut impl Iterator<Item = SessionKey>,
     count: usize,
 ) -> Vec<Operation<'static>> {
-    keys.take(count)
-        .map(|key| Operation::Validate { key })
-        .collect()
+    keys.take(count).map(validate).collect()
 }
 
 criterion_group!(benches, decoding, applying, encoding);

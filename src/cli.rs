@@ -1,12 +1,16 @@
 //! The command line, and nothing that acts on it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
+use session_node::handler::Terms;
 use session_node::id::IdFormat;
-use session_node::protocol::ReplyFormat;
+use session_node::protocol::{Limits, ReplyFormat};
+use session_node::session::{OnReuse, OnUserLimit, Policy};
+use session_node::store::Record;
 
 /// The longest duration that may be asked for: far beyond any login, and far from where milliseconds in 64
 /// bits run out.
@@ -28,7 +32,7 @@ pub struct Arguments {
         default_value = "3600"
     )]
     #[arg(value_parser = duration, help_heading = "Sessions", hide_env_values = true)]
-    pub ttl: Duration,
+    ttl: Duration,
 
     /// Longest lifetime that may be asked for; `--ttl` may not exceed it
     #[arg(
@@ -38,7 +42,37 @@ pub struct Arguments {
         default_value = "30d"
     )]
     #[arg(value_parser = duration, help_heading = "Sessions", hide_env_values = true)]
-    pub max_ttl: Duration,
+    max_ttl: Duration,
+
+    /// End a session that was not used for that long; 0 for never
+    #[arg(
+        long,
+        env = "SESSION_NODE_IDLE_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "0"
+    )]
+    #[arg(value_parser = duration_or_zero, help_heading = "Sessions", hide_env_values = true)]
+    idle_timeout: Duration,
+
+    /// For that long after a regeneration the old id still validates, for requests already on their way
+    #[arg(
+        long,
+        env = "SESSION_NODE_ROTATION_GRACE",
+        value_name = "DURATION",
+        default_value = "0"
+    )]
+    #[arg(value_parser = duration_or_zero, help_heading = "Sessions", hide_env_values = true)]
+    rotation_grace: Duration,
+
+    /// What follows when a retired id turns up after its grace
+    #[arg(
+        long,
+        env = "SESSION_NODE_ON_REUSE",
+        value_name = "ACTION",
+        default_value = "ignore"
+    )]
+    #[arg(help_heading = "Sessions", hide_env_values = true)]
+    on_reuse: OnReuseName,
 
     /// How session ids look
     #[arg(
@@ -71,6 +105,31 @@ pub struct Arguments {
     #[arg(value_parser = max_sessions, help_heading = "Limits", hide_env_values = true)]
     pub max_sessions: usize,
 
+    /// Live sessions that a user may have [default: no limit]
+    #[arg(long, env = "SESSION_NODE_MAX_SESSIONS_PER_USER", value_name = "COUNT")]
+    #[arg(value_parser = max_sessions, help_heading = "Limits", hide_env_values = true)]
+    max_sessions_per_user: Option<usize>,
+
+    /// What becomes of a user beyond that limit
+    #[arg(
+        long,
+        env = "SESSION_NODE_ON_USER_LIMIT",
+        value_name = "ACTION",
+        default_value = "evict-oldest"
+    )]
+    #[arg(help_heading = "Limits", hide_env_values = true)]
+    on_user_limit: OnUserLimitName,
+
+    /// Longest data of a session, in bytes of compact JSON (2 to 1048576)
+    #[arg(
+        long,
+        env = "SESSION_NODE_MAX_DATA_BYTES",
+        value_name = "BYTES",
+        default_value = "4096"
+    )]
+    #[arg(value_parser = max_data_bytes, help_heading = "Limits", hide_env_values = true)]
+    max_data_bytes: usize,
+
     /// Longest input line, in bytes without its line ending (64 to 1073741824); a longer one is skipped
     #[arg(
         long,
@@ -100,6 +159,16 @@ pub struct Arguments {
     )]
     #[arg(help_heading = "Running", hide_env_values = true)]
     store: String,
+
+    /// Where session events go, one JSON object a line: a file, which is appended to, or `-` for stderr
+    #[arg(long, env = "SESSION_NODE_AUDIT", value_name = "FILE")]
+    #[arg(help_heading = "Running", hide_env_values = true)]
+    pub audit: Option<PathBuf>,
+
+    /// Let the audit hold successful validations, too
+    #[arg(long, env = "SESSION_NODE_AUDIT_VALIDATED", requires = "audit")]
+    #[arg(help_heading = "Running", hide_env_values = true)]
+    audit_validated: bool,
 
     /// What is said on stderr
     #[arg(
@@ -178,6 +247,42 @@ impl Arguments {
         self.id_format.0
     }
 
+    /// The rules that are the same for all sessions.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            max_sessions: self.max_sessions,
+            max_sessions_per_user: self.max_sessions_per_user,
+            on_user_limit: self.on_user_limit.0,
+            rotation_grace: self.rotation_grace,
+            on_reuse: self.on_reuse.0,
+        }
+    }
+
+    /// What a session gets whose request asks for nothing in particular.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            ttl: self.ttl,
+            idle_timeout: Some(self.idle_timeout).filter(|timeout| !timeout.is_zero()),
+        }
+    }
+
+    /// What requests may ask for at the most.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            max_ttl: self.max_ttl,
+            max_data_bytes: self.max_data_bytes,
+        }
+    }
+
+    /// What the audit holds.
+    pub fn record(&self) -> Record {
+        if self.audit_validated {
+            Record::Everything
+        } else {
+            Record::Changes
+        }
+    }
+
     /// The form of replies.
     pub fn reply_format(&self) -> ReplyFormat {
         self.reply_format.0
@@ -202,6 +307,14 @@ fn parse_preload(text: &str) -> Result<Preload<'_>, String> {
         .ok_or_else(|| format!("--preload must be ID=USER, each of 1 to {MAX_STRING_BYTES} bytes"))
 }
 
+/// The same, or 0.
+fn duration_or_zero(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    duration(text).map_err(|expected| format!("{expected}, or 0"))
+}
+
 /// Whole seconds, or numbers with units.
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed = match text.parse() {
@@ -219,6 +332,10 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 fn max_sessions(text: &str) -> Result<usize, String> {
     number(text, 1, 4_000_000_000)
+}
+
+fn max_data_bytes(text: &str) -> Result<usize, String> {
+    number(text, 2, 1024 * 1024)
 }
 
 fn max_line_bytes(text: &str) -> Result<usize, String> {
@@ -254,6 +371,46 @@ impl ValueEnum for IdFormatName {
             IdFormat::Uuid => PossibleValue::new("uuid").help("version 4 UUID, 122 random bits"),
             IdFormat::Token => {
                 PossibleValue::new("token").help("43 characters of base64url, 256 random bits")
+            }
+        })
+    }
+}
+
+/// The library's [`OnUserLimit`], as the command line names it.
+#[derive(Clone, Copy, Debug)]
+struct OnUserLimitName(OnUserLimit);
+
+impl ValueEnum for OnUserLimitName {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self(OnUserLimit::EvictOldest), Self(OnUserLimit::Reject)]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self.0 {
+            OnUserLimit::EvictOldest => {
+                PossibleValue::new("evict-oldest").help("their oldest session ends")
+            }
+            OnUserLimit::Reject => {
+                PossibleValue::new("reject").help("the create is refused with error 11")
+            }
+        })
+    }
+}
+
+/// The library's [`OnReuse`], as the command line names it.
+#[derive(Clone, Copy, Debug)]
+struct OnReuseName(OnReuse);
+
+impl ValueEnum for OnReuseName {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self(OnReuse::Ignore), Self(OnReuse::Revoke)]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self.0 {
+            OnReuse::Ignore => PossibleValue::new("ignore").help("it is invalid, and that is all"),
+            OnReuse::Revoke => {
+                PossibleValue::new("revoke").help("it was stolen: the session it became ends")
             }
         })
     }

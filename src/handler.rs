@@ -5,14 +5,34 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::id::{IdGenerator, SessionId};
-use crate::protocol::{Error, ErrorCode, Reply, Request};
-use crate::session::{SessionKey, Timestamp};
-use crate::store::{Operation, Outcome, Outcomes, StoreError};
+use crate::protocol::{Error, ErrorCode, ListedSession, Reply, Request, Stats};
+use crate::session::{Binding, Handle, SessionKey, Timestamp};
+use crate::store::{Listed, Operation, Outcome, Outcomes, StoreError};
+
+/// What a session gets whose request asks for nothing in particular.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// For how long it may live.
+    pub ttl: Duration,
+    /// For how long it may go unused.
+    pub idle_timeout: Option<Duration>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_secs(3600),
+            idle_timeout: None,
+        }
+    }
+}
 
 /// Takes up requests.
 pub struct Handler {
     ids: IdGenerator,
-    ttl: Duration,
+    terms: Terms,
+    /// What has been replied so far. What the store counts is filled in when it is asked.
+    stats: Stats,
 }
 
 /// A request that was taken up: all that its reply needs beside the store's outcome.
@@ -27,12 +47,28 @@ pub enum Taken<'a> {
     Asked,
     /// The store is asked, and this id was made: handed out if the store agrees, forgotten if not.
     AskedWith(SessionId),
+    /// The store is asked to end sessions of one user, rather than everybody's.
+    AskedOfUser,
+}
+
+impl Taken<'_> {
+    /// Whether the store was asked.
+    pub fn asks(&self) -> bool {
+        match self {
+            Self::Init | Self::Echo(_) | Self::Refused(_) => false,
+            Self::Asked | Self::AskedWith(_) | Self::AskedOfUser => true,
+        }
+    }
 }
 
 impl Handler {
-    /// A handler whose sessions have ids from `ids` and live for `ttl`.
-    pub fn new(ids: IdGenerator, ttl: Duration) -> Self {
-        Self { ids, ttl }
+    /// A handler whose sessions have ids from `ids` and, unless they ask for others, these terms.
+    pub fn new(ids: IdGenerator, terms: Terms) -> Self {
+        Self {
+            ids,
+            terms,
+            stats: Stats::default(),
+        }
     }
 
     /// Asks for a session of `user` under an id that was chosen beforehand: for tests and demonstrations only.
@@ -40,7 +76,10 @@ impl Handler {
         Operation::Create {
             key: SessionKey::of(id),
             user: Cow::Owned(user.to_owned()),
-            ttl: self.ttl,
+            ttl: self.terms.ttl,
+            idle_timeout: self.terms.idle_timeout,
+            data: None,
+            binding: None,
         }
     }
 
@@ -53,84 +92,227 @@ impl Handler {
             Ok(request) => request,
             Err(error) => return (Taken::Refused(error), None),
         };
-        match request {
-            Request::Init => (Taken::Init, None),
-            Request::Echo { json } => (Taken::Echo(json), None),
-            Request::CreateSession { user_id } => {
+        let key = |id: &Cow<'_, str>| SessionKey::of(id);
+        let operation = match request {
+            Request::Init => return (Taken::Init, None),
+            Request::Echo { json } => return (Taken::Echo(json), None),
+            Request::ValidateSession {
+                session_id,
+                binding,
+                max_age,
+            } => Operation::Validate {
+                key: key(&session_id),
+                binding: binding.map(|property| Binding::to(&property)),
+                max_age,
+            },
+            Request::CreateSession {
+                user_id,
+                ttl,
+                idle_timeout,
+                data,
+                binding,
+            } => {
                 let id = self.ids.generate();
                 let operation = Operation::Create {
                     key: id.key(),
                     user: user_id,
-                    ttl: self.ttl,
+                    ttl: ttl.map_or(self.terms.ttl, Duration::from_secs),
+                    idle_timeout: match idle_timeout {
+                        None => self.terms.idle_timeout,
+                        Some(0) => None,
+                        Some(seconds) => Some(Duration::from_secs(seconds)),
+                    },
+                    data,
+                    binding: binding.map(|property| Binding::to(&property)),
                 };
-                (Taken::AskedWith(id), Some(operation))
+                return (Taken::AskedWith(id), Some(operation));
             }
-            Request::ValidateSession { session_id } => {
-                let key = SessionKey::of(&session_id);
-                (Taken::Asked, Some(Operation::Validate { key }))
-            }
-            Request::RegenerateSession { old_session_id } => {
+            Request::RegenerateSession {
+                old_session_id,
+                reauthenticated,
+                data,
+            } => {
                 let id = self.ids.generate();
                 let operation = Operation::Regenerate {
-                    old: SessionKey::of(&old_session_id),
+                    old: key(&old_session_id),
                     new: id.key(),
+                    reauthenticated,
+                    data,
                 };
-                (Taken::AskedWith(id), Some(operation))
+                return (Taken::AskedWith(id), Some(operation));
             }
-            Request::DestroySession { session_id } => {
-                let key = SessionKey::of(&session_id);
-                (Taken::Asked, Some(Operation::Destroy { key }))
+            Request::UpdateSession { session_id, data } => Operation::Update {
+                key: key(&session_id),
+                data,
+            },
+            Request::ListSessions {
+                user_id,
+                session_id,
+                limit,
+            } => Operation::List {
+                user: user_id,
+                caller: session_id.as_ref().map(key),
+                limit,
+            },
+            Request::DestroySession { session_id } => Operation::Destroy {
+                key: key(&session_id),
+            },
+            Request::DestroySessionByHandle { user_id, handle } => Operation::DestroyByHandle {
+                user: user_id,
+                handle: Handle::parse(&handle),
+            },
+            Request::DestroyUserSessions {
+                user_id,
+                except_session_id,
+            } => {
+                let operation = Operation::DestroyUser {
+                    user: user_id,
+                    except: except_session_id.as_ref().map(key),
+                };
+                return (Taken::AskedOfUser, Some(operation));
             }
-        }
+            Request::DestroyAllSessions => Operation::DestroyAll,
+            Request::Stats => Operation::Stats,
+        };
+        (Taken::Asked, Some(operation))
     }
-}
 
-impl Taken<'_> {
     /// The reply. Takes the outcome that belongs to this request from `outcomes_left`, if the store was asked;
     /// so the replies have to be asked for in the order of the requests.
     pub fn reply<'r>(
-        &'r self,
+        &mut self,
+        taken: &'r Taken<'_>,
         outcomes_left: &mut impl Iterator<Item = &'r Result<Outcome, StoreError>>,
         outcomes: &'r Outcomes,
         now: Timestamp,
     ) -> Reply<'r> {
-        let new_id = match self {
-            Self::Init => return Reply::InitOk,
-            Self::Echo(json) => return Reply::EchoOk { json },
-            Self::Refused(error) => return Reply::Error(Cow::Borrowed(error)),
-            Self::Asked => None,
-            Self::AskedWith(id) => Some(id),
+        let reply = match taken {
+            Taken::Init => Reply::InitOk,
+            Taken::Echo(json) => Reply::EchoOk { json },
+            Taken::Refused(error) => Reply::Error(Cow::Borrowed(error)),
+            Taken::Asked | Taken::AskedWith(_) | Taken::AskedOfUser => {
+                let outcome = outcomes_left
+                    .next()
+                    .expect("a store gives one outcome for each operation");
+                self.reply_with(taken, outcome, outcomes, now)
+            }
         };
-        let outcome = outcomes_left
-            .next()
-            .expect("a store gives one outcome for each operation");
-        match (outcome, new_id) {
-            (Ok(Outcome::Created { ends_at }), Some(session_id)) => Reply::SessionCreated {
-                session_id,
-                expires_at: ends_at.unix_seconds(),
-            },
-            (Ok(Outcome::Valid { user, ends_at }), _) => Reply::SessionValid {
+        self.count(&reply);
+        reply
+    }
+
+    fn reply_with<'r>(
+        &self,
+        taken: &'r Taken<'_>,
+        outcome: &'r Result<Outcome, StoreError>,
+        outcomes: &'r Outcomes,
+        now: Timestamp,
+    ) -> Reply<'r> {
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => return Reply::Error(Cow::Owned(explain(error))),
+        };
+        match (outcome, taken) {
+            (
+                Outcome::Valid {
+                    user,
+                    data,
+                    expires_at,
+                },
+                _,
+            ) => Reply::SessionValid {
                 user_id: outcomes.text(user),
-                expires_in: ends_at.seconds_from(now),
+                expires_in: expires_at.seconds_from(now),
+                data: data.as_ref().map(|data| outcomes.text(data)),
             },
-            (Ok(Outcome::Regenerated), Some(new_session_id)) => {
+            (Outcome::Created { expires_at }, Taken::AskedWith(session_id)) => {
+                Reply::SessionCreated {
+                    session_id,
+                    expires_at: expires_at.unix_seconds(),
+                }
+            }
+            (Outcome::Regenerated, Taken::AskedWith(new_session_id)) => {
                 Reply::SessionRegenerated { new_session_id }
             }
-            (Ok(Outcome::Invalid), _) => Reply::SessionInvalid,
-            (Ok(Outcome::Destroyed), _) => Reply::SessionDestroyed,
-            (Ok(Outcome::Full { max_sessions }), _) => Reply::Error(Cow::Owned(Error::new(
-                ErrorCode::TemporarilyUnavailable,
-                format!(
-                    "create_session: the node already holds its limit of {max_sessions} live sessions \
-                     (--max-sessions)"
-                ),
-            ))),
-            (Ok(Outcome::Created { .. } | Outcome::Regenerated), None) => {
+            (Outcome::Created { .. } | Outcome::Regenerated, _) => {
                 unreachable!("an id was made for every operation that needs one")
             }
-            (Err(error), _) => Reply::Error(Cow::Owned(explain(error))),
+            (Outcome::ReauthenticationRequired { user, auth_age }, _) => {
+                Reply::ReauthenticationRequired {
+                    user_id: outcomes.text(user),
+                    auth_age: *auth_age,
+                }
+            }
+            (Outcome::Invalid, _) => Reply::SessionInvalid,
+            (Outcome::Updated, _) => Reply::SessionUpdated,
+            (Outcome::Sessions { listed, more }, _) => Reply::SessionList {
+                sessions: list(outcomes.listed(listed), outcomes),
+                more: *more,
+            },
+            (Outcome::Destroyed, _) => Reply::SessionDestroyed,
+            (Outcome::DestroyedMany { count }, Taken::AskedOfUser) => {
+                Reply::UserSessionsDestroyed { count: *count }
+            }
+            (Outcome::DestroyedMany { count }, _) => Reply::AllSessionsDestroyed { count: *count },
+            (Outcome::Full { max_sessions }, _) => refuse_create(&format!(
+                "the node already holds its limit of {max_sessions} live sessions (--max-sessions)"
+            )),
+            (
+                Outcome::UserLimit {
+                    max_sessions_per_user,
+                },
+                _,
+            ) => refuse_create(&format!(
+                "the user already has the limit of {max_sessions_per_user} live sessions \
+                 (--max-sessions-per-user)"
+            )),
+            (
+                &Outcome::Stats {
+                    sessions,
+                    users,
+                    destroyed,
+                    expired,
+                },
+                _,
+            ) => Reply::Stats(Stats {
+                sessions,
+                users,
+                destroyed,
+                expired,
+                ..self.stats
+            }),
         }
     }
+
+    fn count(&mut self, reply: &Reply<'_>) {
+        let stats = &mut self.stats;
+        let counter = match reply {
+            Reply::SessionValid { .. } => &mut stats.validated,
+            Reply::SessionCreated { .. } => &mut stats.created,
+            Reply::SessionInvalid => &mut stats.invalid,
+            Reply::SessionRegenerated { .. } => &mut stats.regenerated,
+            Reply::Error(_) => &mut stats.errors,
+            _ => return,
+        };
+        *counter += 1;
+    }
+}
+
+fn list<'r>(listed: &'r [Listed], outcomes: &'r Outcomes) -> Vec<ListedSession<'r>> {
+    let show = |listed: &'r Listed| ListedSession {
+        handle: listed.handle,
+        lifetime: listed.lifetime,
+        data: listed.data.as_ref().map(|data| outcomes.text(data)),
+        is_current: listed.is_current,
+    };
+    listed.iter().map(show).collect()
+}
+
+fn refuse_create(why: &str) -> Reply<'static> {
+    Reply::Error(Cow::Owned(Error::new(
+        ErrorCode::TemporarilyUnavailable,
+        format!("create_session: {why}"),
+    )))
 }
 
 fn explain(error: &StoreError) -> Error {

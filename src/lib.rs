@@ -5,16 +5,16 @@
 //! on any reader and writer:
 //!
 //! ```
-//! use std::time::Duration;
 //! use session_node::clock::SystemClock;
-//! use session_node::handler::Handler;
+//! use session_node::handler::{Handler, Terms};
 //! use session_node::id::{IdFormat, IdGenerator};
-//! use session_node::store::MemoryStore;
+//! use session_node::store::{MemoryStore, Policy};
 //! use session_node::{Node, Options};
 //!
 //! let ids = IdGenerator::from_system(IdFormat::Uuid)?;
-//! let handler = Handler::new(ids, Duration::from_secs(3600));
-//! let mut node = Node::new(MemoryStore::new(1_000), SystemClock::new(), handler, Options::default());
+//! let handler = Handler::new(ids, Terms::default());
+//! let store = MemoryStore::new(Policy::default());
+//! let mut node = Node::new(store, SystemClock::new(), handler, Options::default());
 //!
 //! let requests = br#"{"type":"create_session","msg_id":1,"user_id":"alice"}"#;
 //! let mut replies = Vec::new();
@@ -33,8 +33,10 @@
 //! - [`handler`]: requests into operations on the store, outcomes into replies. Makes ids ([`id`]).
 //! - [`store`]: the contract of a store, and the stores.
 //! - [`session`]: the rules of a session's life. Every store decides by them.
+//! - [`audit`]: what happened to sessions, for those who have to know.
 //! - [`clock`]: the time.
 
+pub mod audit;
 pub mod clock;
 pub mod handler;
 pub mod id;

@@ -8,9 +8,11 @@ mod stop;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use session_node::audit::Audit;
 use session_node::clock::SystemClock;
 use session_node::handler::Handler;
 use session_node::id::IdGenerator;
@@ -45,14 +47,20 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let ids = IdGenerator::from_system(arguments.id_format())
         .context("cannot seed the generator of session ids from the operating system")?;
     let mut node = Node::new(
-        MemoryStore::new(arguments.max_sessions),
+        MemoryStore::new(arguments.policy()),
         SystemClock::new(),
-        Handler::new(ids, arguments.ttl),
+        Handler::new(ids, arguments.terms()),
         Options {
             max_line_bytes: arguments.max_line_bytes,
             reply_format: arguments.reply_format(),
+            limits: arguments.limits(),
         },
     );
+    if let Some(path) = &arguments.audit {
+        let output = open_audit(path)
+            .with_context(|| format!("--audit: cannot append to {}", path.display()))?;
+        node = node.with_audit(Audit::new(output, arguments.record()));
+    }
     for preload in arguments.preloads() {
         node.preload(preload.id, preload.user)
             .context("--preload")?;
@@ -73,6 +81,17 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Err(error) => return Err(error.into()),
     }
     Ok(())
+}
+
+/// A file that is appended to, or stderr for `-`.
+fn open_audit(path: &Path) -> io::Result<Box<dyn Write>> {
+    if path.as_os_str() == "-" {
+        let stderr = io::stderr().as_fd().try_clone_to_owned()?;
+        return Ok(Box::new(File::from(stderr)));
+    }
+    Ok(Box::new(
+        File::options().append(true).create(true).open(path)?,
+    ))
 }
 
 fn log_to_stderr(level: tracing::Level) {

@@ -8,10 +8,11 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use tracing::{debug, warn};
 
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::handler::Handler;
 use crate::lines::{Line, LineReader, Lines};
-use crate::protocol::{self, Message, ReplyFormat};
+use crate::protocol::{self, Limits, Message, ReplyFormat};
 use crate::store::{Outcome, Outcomes, Store};
 
 /// How a node treats its input and forms its replies.
@@ -21,6 +22,8 @@ pub struct Options {
     pub max_line_bytes: usize,
     /// The form of replies.
     pub reply_format: ReplyFormat,
+    /// What requests may ask for at the most.
+    pub limits: Limits,
 }
 
 impl Default for Options {
@@ -28,6 +31,7 @@ impl Default for Options {
         Self {
             max_line_bytes: 1024 * 1024,
             reply_format: ReplyFormat::Envelope,
+            limits: Limits::default(),
         }
     }
 }
@@ -55,6 +59,7 @@ pub struct Node<S, C> {
     handler: Handler,
     options: Options,
     outcomes: Outcomes,
+    audit: Option<Audit>,
     replies: Vec<u8>,
     /// Of the latest batch: a good guess at the next one's.
     batch_size: usize,
@@ -69,9 +74,18 @@ impl<S: Store, C: Clock> Node<S, C> {
             handler,
             options,
             outcomes: Outcomes::new(),
+            audit: None,
             replies: Vec::new(),
             batch_size: 0,
         }
+    }
+
+    /// From now on, tells `audit` what happens to sessions, each time before the replies of a batch leave.
+    #[must_use]
+    pub fn with_audit(mut self, audit: Audit) -> Self {
+        self.outcomes = Outcomes::recording(audit.record());
+        self.audit = Some(audit);
+        self
     }
 
     /// Begins a session of `user` under an id that was chosen beforehand: for tests and demonstrations, since
@@ -85,6 +99,9 @@ impl<S: Store, C: Clock> Node<S, C> {
         self.outcomes.clear();
         self.store
             .apply(now, &[self.handler.preload(id, user)], &mut self.outcomes);
+        if let Some(audit) = &mut self.audit {
+            audit.write(now, &self.outcomes, |_| None);
+        }
         match self.outcomes.list() {
             [Ok(Outcome::Created { .. })] => Ok(()),
             _ => Err(PreloadError),
@@ -120,7 +137,8 @@ impl<S: Store, C: Clock> Node<S, C> {
         let now = self.clock.now();
         let mut requests = Vec::with_capacity(self.batch_size);
         let mut operations = Vec::with_capacity(self.batch_size);
-        for message in lines.filter_map(read_message) {
+        let limits = &self.options.limits;
+        for message in lines.filter_map(|line| read_message(line, limits)) {
             let (taken, operation) = self.handler.take_up(message.request);
             requests.push((message.return_address, taken));
             operations.extend(operation);
@@ -128,13 +146,23 @@ impl<S: Store, C: Clock> Node<S, C> {
         self.outcomes.clear();
         self.store.apply(now, &operations, &mut self.outcomes);
 
+        if let Some(audit) = &mut self.audit
+            && !self.outcomes.events().is_empty()
+        {
+            let asked = requests.iter().filter(|(_, taken)| taken.asks());
+            let senders: Vec<_> = asked.map(|(sender, _)| sender.src_json()).collect();
+            let src_of = |operation: usize| senders.get(operation).copied().flatten();
+            audit.write(now, &self.outcomes, src_of);
+        }
         debug!("a batch of {} requests", requests.len());
 
         self.batch_size = requests.len();
         self.replies.clear();
         let mut outcomes_left = self.outcomes.list().iter();
         for (return_address, taken) in &requests {
-            let reply = taken.reply(&mut outcomes_left, &self.outcomes, now);
+            let reply = self
+                .handler
+                .reply(taken, &mut outcomes_left, &self.outcomes, now);
             protocol::encode(
                 return_address,
                 self.options.reply_format,
@@ -146,7 +174,7 @@ impl<S: Store, C: Clock> Node<S, C> {
 }
 
 /// The message that a line holds; none, and a warning where it is due, when there is nobody to answer.
-fn read_message(line: Line<'_>) -> Option<Message<'_>> {
+fn read_message<'a>(line: Line<'a>, limits: &Limits) -> Option<Message<'a>> {
     let number = line.number;
     let Some(bytes) = line.bytes else {
         warn!("line {number}: longer than --max-line-bytes allows; skipped");
@@ -155,7 +183,7 @@ fn read_message(line: Line<'_>) -> Option<Message<'_>> {
     if bytes.trim_ascii().is_empty() {
         return None;
     }
-    protocol::decode(bytes)
+    protocol::decode(bytes, limits)
         .inspect_err(|reason| warn!("line {number}: {reason}"))
         .ok()
         .flatten()

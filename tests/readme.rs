@@ -85,7 +85,7 @@ fn the_table_of_options_is_the_programs_own() {
         .expect("the node runs")
         .stdout;
     let help = String::from_utf8(help).expect("UTF-8");
-    let option = Regex::new(r"(?m)^ +(--[a-z-]+) <").expect("a pattern");
+    let option = Regex::new(r"(?m)^ +(--[a-z-]+)(?: <.*)?$").expect("a pattern");
     let (_, section) = README.split_once("\n## Options\n").expect("a section");
     let section = section.split("\n## ").next().expect("its text");
     let row = Regex::new(r"(?m)^\| `(--[a-z-]+)` \| (?:`([^`]+)`)? ?\|").expect("a pattern");

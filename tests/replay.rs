@@ -3,24 +3,33 @@
 use std::time::Duration;
 
 use session_node::clock::ManualClock;
-use session_node::handler::Handler;
+use session_node::handler::{Handler, Terms};
 use session_node::id::{IdFormat, IdGenerator};
 use session_node::session::Timestamp;
-use session_node::store::MemoryStore;
+use session_node::store::{MemoryStore, Policy};
 use session_node::{Node, Options};
+
+fn terms(ttl_seconds: u64) -> Terms {
+    Terms {
+        ttl: Duration::from_secs(ttl_seconds),
+        ..Terms::default()
+    }
+}
+
+fn store(max_sessions: usize) -> MemoryStore {
+    MemoryStore::new(Policy {
+        max_sessions,
+        ..Policy::default()
+    })
+}
 
 /// Runs a transcript of every request on a node with a hand-moved clock and a seeded generator, in pieces of
 /// `piece` lines with a second between two pieces.
 fn run(seed: u8, piece: usize) -> String {
     let clock = ManualClock::at(Timestamp::from_millis(1_790_000_000_999));
     let ids = IdGenerator::from_seed(IdFormat::Uuid, [seed; 32]);
-    let handler = Handler::new(ids, Duration::from_secs(3));
-    let mut node = Node::new(
-        MemoryStore::new(100),
-        clock.clone(),
-        handler,
-        Options::default(),
-    );
+    let handler = Handler::new(ids, terms(3));
+    let mut node = Node::new(store(100), clock.clone(), handler, Options::default());
     node.preload("abc123", "user123").expect("there is room");
 
     let mut replies = Vec::new();
@@ -66,7 +75,7 @@ fn a_transcript_is_answered_byte_for_byte() {
 {{"src":"n1","dest":"c1","body":{{"type":"session_regenerated","in_reply_to":4,"new_session_id":"{second}"}}}}
 {{"src":"n1","dest":"c1","body":{{"type":"session_invalid","in_reply_to":5}}}}
 {{"type":"session_destroyed","message":"Session destroyed"}}
-{{"type":"error","code":10,"text":"message: type must be one of create_session, validate_session, regenerate_session, destroy_session, init, echo"}}
+{{"type":"error","code":10,"text":"message: type must be one of create_session, validate_session, regenerate_session, update_session, list_sessions, destroy_session, destroy_user_sessions, destroy_all_sessions, stats, init, echo"}}
 "#
     );
     assert_eq!(run(1, 100), expected);
@@ -86,13 +95,8 @@ fn how_the_input_is_cut_into_batches_does_not_show_in_the_replies() {
 fn a_preloaded_session_lives_from_the_start_of_the_node() {
     let clock = ManualClock::at(Timestamp::from_millis(5_000_000));
     let ids = IdGenerator::from_seed(IdFormat::Uuid, [1; 32]);
-    let handler = Handler::new(ids, Duration::from_secs(3600));
-    let mut node = Node::new(
-        MemoryStore::new(1),
-        clock.clone(),
-        handler,
-        Options::default(),
-    );
+    let handler = Handler::new(ids, terms(3600));
+    let mut node = Node::new(store(1), clock.clone(), handler, Options::default());
     node.preload("abc123", "user123").expect("there is room");
     clock.advance(Duration::from_millis(999));
 

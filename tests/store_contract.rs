@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use session_node::session::{SessionKey, Timestamp};
-use session_node::store::{MemoryStore, Operation, Outcome, Outcomes, Store};
+use session_node::store::{MemoryStore, Operation, Outcome, Outcomes, Policy, Store};
 
 const START: Timestamp = Timestamp::from_millis(1_790_000_000_250);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -42,12 +42,17 @@ impl<S: Store> Bench<S> {
         let mut outcomes = Outcomes::new();
         self.store.apply(self.now, batch, &mut outcomes);
         let see = |outcome: &Outcome| match outcome {
-            Outcome::Created { ends_at } => Seen::Created(*ends_at),
-            Outcome::Valid { user, ends_at } => valid(outcomes.text(user), *ends_at),
+            Outcome::Created { expires_at } => Seen::Created(*expires_at),
+            Outcome::Valid {
+                user,
+                data: None,
+                expires_at,
+            } => valid(outcomes.text(user), *expires_at),
             Outcome::Invalid => Seen::Invalid,
             Outcome::Regenerated => Seen::Regenerated,
             Outcome::Destroyed => Seen::Destroyed,
             Outcome::Full { .. } => Seen::Full,
+            other => panic!("{other:?}"),
         };
         let list = outcomes.list().iter();
         list.map(|outcome| see(outcome.as_ref().expect("the store works")))
@@ -70,22 +75,38 @@ fn create<'a>(id: &str, user: &'a str, ttl: Duration) -> Operation<'a> {
         key: key(id),
         user: user.into(),
         ttl,
+        idle_timeout: None,
+        data: None,
+        binding: None,
     }
 }
 
 fn validate(id: &str) -> Operation<'static> {
-    Operation::Validate { key: key(id) }
+    Operation::Validate {
+        key: key(id),
+        binding: None,
+        max_age: None,
+    }
 }
 
 fn regenerate(old: &str, new: &str) -> Operation<'static> {
     Operation::Regenerate {
         old: key(old),
         new: key(new),
+        reauthenticated: false,
+        data: None,
     }
 }
 
 fn destroy(id: &str) -> Operation<'static> {
     Operation::Destroy { key: key(id) }
+}
+
+fn memory_of(max_sessions: usize) -> MemoryStore {
+    MemoryStore::new(Policy {
+        max_sessions,
+        ..Policy::default()
+    })
 }
 
 /// The suite: `$store` makes an empty store that holds up to the given number of live sessions.
@@ -255,7 +276,7 @@ macro_rules! suite {
     };
 }
 
-suite!(memory, MemoryStore::new);
+suite!(memory, memory_of);
 
 /// What only the store in memory promises: that it gives memory back.
 mod memory_is_reclaimed {
@@ -263,7 +284,7 @@ mod memory_is_reclaimed {
 
     #[test]
     fn under_steady_load_ended_sessions_do_not_pile_up() {
-        let mut bench = Bench::new(MemoryStore::new(1_000_000));
+        let mut bench = Bench::new(memory_of(1_000_000));
         let minute = Duration::from_secs(60);
         for n in 0..100_000 {
             bench.one(create(&n.to_string(), "alice", minute));
@@ -276,7 +297,7 @@ mod memory_is_reclaimed {
 
     #[test]
     fn sessions_that_all_end_at_once_go_a_few_at_each_operation() {
-        let mut bench = Bench::new(MemoryStore::new(1_000_000));
+        let mut bench = Bench::new(memory_of(1_000_000));
         for n in 0..10_000 {
             bench.one(create(&n.to_string(), "alice", HOUR));
         }

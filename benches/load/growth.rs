@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use session_node::session::{SessionKey, Timestamp};
-use session_node::store::{MemoryStore, Operation, Outcomes, Store};
+use session_node::store::{MemoryStore, Operation, Outcomes, Policy, Store};
 
 use crate::options::Sizes;
 
@@ -96,7 +96,7 @@ fn measure_round(sizes: &Sizes, fastest: &mut [Duration]) -> Result<Round> {
 
 /// Makes a session for each of `fastest`, which keeps what the call took where it took less than in other rounds.
 fn grow(fastest: &mut [Duration]) -> Slowest {
-    let mut store = MemoryStore::new(fastest.len());
+    let mut store = MemoryStore::new(Policy::default());
     let mut outcomes = Outcomes::new();
     let mut slowest = Slowest::default();
     for (number, fastest) in fastest.iter_mut().enumerate() {
@@ -126,6 +126,9 @@ fn timed_create(
         key: SessionKey::of(&user),
         user: user.as_str().into(),
         ttl: TTL,
+        idle_timeout: None,
+        data: None,
+        binding: None,
     };
     timed(store, now, operation, outcomes)
 }
@@ -158,7 +161,7 @@ fn idle_for(duration: Duration) -> Slowest {
 
 /// Lets all of `sessions` end at the same moment, and then goes on creating and validating in turn.
 fn expire(sessions: usize) -> Result<(Slowest, usize)> {
-    let mut store = MemoryStore::new(2 * sessions);
+    let mut store = MemoryStore::new(Policy::default());
     let mut outcomes = Outcomes::new();
     for number in 0..sessions {
         timed_create(&mut store, number, NOW, &mut outcomes);
@@ -176,7 +179,11 @@ fn expire(sessions: usize) -> Result<(Slowest, usize)> {
             created += 1;
             timed_create(&mut store, sessions + created, later, &mut outcomes)
         } else {
-            let validate = Operation::Validate { key: nobody };
+            let validate = Operation::Validate {
+                key: nobody,
+                binding: None,
+                max_age: None,
+            };
             timed(&mut store, later, validate, &mut outcomes)
         };
         slowest.note(took, calls);

@@ -2,23 +2,33 @@
 //! nobody can be answered.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use super::field::{BodyIs, Field, Fields, MessageFields};
-use super::{Envelope, Error, ErrorCode, Message, Request, ReturnAddress};
+use super::{Envelope, Error, ErrorCode, Limits, Message, Request, ReturnAddress};
 
 /// The longest string that a field of a request may hold, in bytes of UTF-8: room for any user name or
 /// e-mail address, and a bound on what a session costs.
 const MAX_STRING_BYTES: usize = 256;
 
 /// The types of request that [`read_request`] knows.
-const REQUESTS: [&str; 6] = [
+const REQUESTS: [&str; 11] = [
     "create_session",
     "validate_session",
     "regenerate_session",
+    "update_session",
+    "list_sessions",
     "destroy_session",
+    "destroy_user_sessions",
+    "destroy_all_sessions",
+    "stats",
     "init",
     "echo",
 ];
+
+/// How many sessions `list_sessions` shows, if it does not say, and how many it may ask for.
+const LIST_LIMIT: u64 = 100;
+const MAX_LIST_LIMIT: u64 = 1000;
 
 /// Why nobody can be answered. Says what was wrong with the line without repeating any of it, since a
 /// broken line may hold a session id.
@@ -42,19 +52,22 @@ pub enum Unanswerable {
 /// # Errors
 ///
 /// When nobody can be answered.
-pub fn decode(line: &[u8]) -> Result<Option<Message<'_>>, Unanswerable> {
+pub fn decode<'a>(line: &'a [u8], limits: &Limits) -> Result<Option<Message<'a>>, Unanswerable> {
     let mut fields = MessageFields::default();
     let text = str::from_utf8(line).ok();
     match text.and_then(|text| fields.read(text)) {
-        Some(()) => read_message(&fields),
-        None => salvage(line),
+        Some(()) => read_message(&fields, limits),
+        None => salvage(line, limits),
     }
 }
 
-fn read_message<'a>(message: &MessageFields<'a>) -> Result<Option<Message<'a>>, Unanswerable> {
+fn read_message<'a>(
+    message: &MessageFields<'a>,
+    limits: &Limits,
+) -> Result<Option<Message<'a>>, Unanswerable> {
     let top = &message.top;
     if message.body_is == BodyIs::Absent && !top.kind.is_absent() {
-        return Ok(read_body(None, top));
+        return Ok(read_body(None, top, limits));
     }
     let (Some(src), Some(dest)) = (top.src.string_json(), top.dest.string_json()) else {
         return Err(Unanswerable::NoSender);
@@ -64,7 +77,7 @@ fn read_message<'a>(message: &MessageFields<'a>) -> Result<Option<Message<'a>>, 
         dest: Cow::Borrowed(dest),
     });
     let must_be = match message.body_is {
-        BodyIs::AnObject => return Ok(read_body(envelope, &message.body)),
+        BodyIs::AnObject => return Ok(read_body(envelope, &message.body, limits)),
         BodyIs::Absent | BodyIs::NotAnObject => "message: body must be an object",
         BodyIs::Repeated => "message: body must be given once only: an object",
     };
@@ -77,7 +90,11 @@ fn read_message<'a>(message: &MessageFields<'a>) -> Result<Option<Message<'a>>, 
     }))
 }
 
-fn read_body<'a>(envelope: Option<Envelope<'a>>, body: &Fields<'a>) -> Option<Message<'a>> {
+fn read_body<'a>(
+    envelope: Option<Envelope<'a>>,
+    body: &Fields<'a>,
+    limits: &Limits,
+) -> Option<Message<'a>> {
     if !body.in_reply_to.is_absent() {
         return None;
     }
@@ -86,11 +103,11 @@ fn read_body<'a>(envelope: Option<Envelope<'a>>, body: &Fields<'a>) -> Option<Me
             envelope,
             msg_id: body.msg_id.integer_json().map(Cow::Borrowed),
         },
-        request: read_request(body),
+        request: read_request(body, limits),
     })
 }
 
-fn read_request<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
+fn read_request<'a>(body: &Fields<'a>, limits: &Limits) -> Result<Request<'a>, Error> {
     let kind = body
         .kind
         .string()
@@ -103,16 +120,33 @@ fn read_request<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
     match &*kind {
         "validate_session" => Ok(Request::ValidateSession {
             session_id: string(body.session_id, "validate_session: session_id")?,
+            binding: optional_string(body.binding, "validate_session: binding")?,
+            max_age: optional_natural(body.max_age, "validate_session: max_age", 0..=u64::MAX)?,
         }),
-        "create_session" => Ok(Request::CreateSession {
-            user_id: string(body.user_id, "create_session: user_id")?,
-        }),
+        "create_session" => read_create(body, limits),
         "regenerate_session" => Ok(Request::RegenerateSession {
             old_session_id: string(body.old_session_id, "regenerate_session: old_session_id")?,
+            reauthenticated: optional_boolean(
+                body.reauthenticated,
+                "regenerate_session: reauthenticated",
+            )?,
+            data: optional_data(body.data, "regenerate_session: data", limits)?,
         }),
-        "destroy_session" => Ok(Request::DestroySession {
-            session_id: string(body.session_id, "destroy_session: session_id")?,
+        "update_session" => Ok(Request::UpdateSession {
+            session_id: string(body.session_id, "update_session: session_id")?,
+            data: data(body.data, "update_session: data", limits)?,
         }),
+        "list_sessions" => read_list(body),
+        "destroy_session" => read_destroy(body),
+        "destroy_user_sessions" => Ok(Request::DestroyUserSessions {
+            user_id: string(body.user_id, "destroy_user_sessions: user_id")?,
+            except_session_id: optional_string(
+                body.except_session_id,
+                "destroy_user_sessions: except_session_id",
+            )?,
+        }),
+        "destroy_all_sessions" => Ok(Request::DestroyAllSessions),
+        "stats" => Ok(Request::Stats),
         "echo" => match body.echo.json() {
             Some(json) => Ok(Request::Echo {
                 json: compact(json),
@@ -129,6 +163,109 @@ fn read_request<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
             format!("message: type must be one of {}", REQUESTS.join(", ")),
         )),
     }
+}
+
+fn read_create<'a>(body: &Fields<'a>, limits: &Limits) -> Result<Request<'a>, Error> {
+    let max_ttl = limits.max_ttl.as_secs();
+    let idle_timeout = "create_session: idle_timeout";
+    Ok(Request::CreateSession {
+        user_id: string(body.user_id, "create_session: user_id")?,
+        ttl: optional_natural(body.ttl, "create_session: ttl", 1..=max_ttl)?,
+        idle_timeout: optional_natural(body.idle_timeout, idle_timeout, 0..=max_ttl)?,
+        data: optional_data(body.data, "create_session: data", limits)?,
+        binding: optional_string(body.binding, "create_session: binding")?,
+    })
+}
+
+fn read_list<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
+    let limit = optional_natural(body.limit, "list_sessions: limit", 1..=MAX_LIST_LIMIT)?;
+    let limit = limit.unwrap_or(LIST_LIMIT);
+    Ok(Request::ListSessions {
+        user_id: string(body.user_id, "list_sessions: user_id")?,
+        session_id: optional_string(body.session_id, "list_sessions: session_id")?,
+        limit: usize::try_from(limit).expect("the limit is small"),
+    })
+}
+
+/// By id, or by user and handle.
+fn read_destroy<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
+    if body.handle.is_absent() {
+        return Ok(Request::DestroySession {
+            session_id: string(body.session_id, "destroy_session: session_id")?,
+        });
+    }
+    if !body.session_id.is_absent() {
+        return Err(Error::malformed(
+            "destroy_session: session_id must be absent when there is a handle, which needs a user_id",
+        ));
+    }
+    Ok(Request::DestroySessionByHandle {
+        user_id: string(body.user_id, "destroy_session: user_id")?,
+        handle: string(body.handle, "destroy_session: handle")?,
+    })
+}
+
+/// Reads a field that need not be there.
+fn optional<'a, T>(
+    field: Field<'a>,
+    read: impl FnOnce(Field<'a>) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    if field.is_absent() {
+        Ok(None)
+    } else {
+        read(field).map(Some)
+    }
+}
+
+fn optional_string<'a>(field: Field<'a>, name: &str) -> Result<Option<Cow<'a, str>>, Error> {
+    optional(field, |field| string(field, name))
+}
+
+fn optional_data<'a>(
+    field: Field<'a>,
+    name: &str,
+    limits: &Limits,
+) -> Result<Option<Cow<'a, str>>, Error> {
+    optional(field, |field| data(field, name, limits))
+}
+
+/// Reads `false` where there is nothing.
+fn optional_boolean(field: Field<'_>, name: &str) -> Result<bool, Error> {
+    let read = |field: Field<'_>| {
+        field
+            .boolean()
+            .ok_or_else(|| must_be(field, name, "true or false"))
+    };
+    optional(field, read).map(Option::unwrap_or_default)
+}
+
+fn optional_natural(
+    field: Field<'_>,
+    name: &str,
+    range: RangeInclusive<u64>,
+) -> Result<Option<u64>, Error> {
+    optional(field, |field| {
+        let number = field.natural().filter(|number| range.contains(number));
+        number.ok_or_else(|| {
+            let what = format!("an integer from {} to {}", range.start(), range.end());
+            must_be(field, name, &what)
+        })
+    })
+}
+
+/// Requires an object of bounded size.
+fn data<'a>(field: Field<'a>, name: &str, limits: &Limits) -> Result<Cow<'a, str>, Error> {
+    field
+        .object_json()
+        .map(compact)
+        .filter(|json| json.len() <= limits.max_data_bytes)
+        .ok_or_else(|| {
+            let what = format!(
+                "a JSON object of at most {} bytes (--max-data-bytes)",
+                limits.max_data_bytes
+            );
+            must_be(field, name, &what)
+        })
 }
 
 /// Requires a string of 1 to 256 bytes.
@@ -182,7 +319,7 @@ fn compact(json: &str) -> Cow<'_, str> {
 
 /// Reads of a faulty line what it takes to answer its sender: a peer that forgot to encode a user's name
 /// should hear of it rather than wait for a reply. Where that cannot be read, the line is given up.
-fn salvage<'a>(line: &[u8]) -> Result<Option<Message<'a>>, Unanswerable> {
+fn salvage<'a>(line: &[u8], limits: &Limits) -> Result<Option<Message<'a>>, Unanswerable> {
     // What is not text becomes U+FFFD, and so does NUL, which JSON does not allow in a string.
     let text = String::from_utf8_lossy(line).replace('\0', REPLACEMENT);
     let fields = MessageFields::read_any(&text).map_err(|error| {
@@ -193,7 +330,7 @@ fn salvage<'a>(line: &[u8]) -> Result<Option<Message<'a>>, Unanswerable> {
             Unanswerable::NotJson(describe(&error))
         }
     })?;
-    let Some(message) = read_message(&fields)? else {
+    let Some(message) = read_message(&fields, limits)? else {
         return Ok(None);
     };
     let repaired = text.as_bytes() != line;
@@ -214,6 +351,11 @@ fn salvage<'a>(line: &[u8]) -> Result<Option<Message<'a>>, Unanswerable> {
 const REPLACEMENT: &str = "\u{FFFD}";
 
 impl ReturnAddress<'_> {
+    /// The JSON text of the sender's name.
+    pub fn src_json(&self) -> Option<&str> {
+        Some(&self.envelope.as_ref()?.src)
+    }
+
     fn mentions(&self, text: &str) -> bool {
         self.envelope
             .as_ref()

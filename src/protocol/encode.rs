@@ -1,6 +1,6 @@
 //! From a reply to a line of compact JSON.
 
-use super::{Reply, ReplyFormat, ReturnAddress};
+use super::{ListedSession, Reply, ReplyFormat, ReturnAddress, Stats};
 
 /// Appends the line that carries `reply` to the sender of a request, with its line ending.
 pub fn encode(to: &ReturnAddress<'_>, format: ReplyFormat, reply: &Reply<'_>, out: &mut Vec<u8>) {
@@ -38,7 +38,13 @@ impl Reply<'_> {
             Reply::SessionValid { .. } => r#"{"type":"session_valid""#,
             Reply::SessionInvalid => r#"{"type":"session_invalid""#,
             Reply::SessionRegenerated { .. } => r#"{"type":"session_regenerated""#,
+            Reply::ReauthenticationRequired { .. } => r#"{"type":"reauthentication_required""#,
+            Reply::SessionUpdated => r#"{"type":"session_updated""#,
+            Reply::SessionList { .. } => r#"{"type":"session_list""#,
             Reply::SessionDestroyed => r#"{"type":"session_destroyed""#,
+            Reply::UserSessionsDestroyed { .. } => r#"{"type":"user_sessions_destroyed""#,
+            Reply::AllSessionsDestroyed { .. } => r#"{"type":"all_sessions_destroyed""#,
+            Reply::Stats(_) => r#"{"type":"stats""#,
             Reply::Error(_) => r#"{"type":"error""#,
         }
     }
@@ -46,7 +52,7 @@ impl Reply<'_> {
 
 fn put_fields(out: &mut Vec<u8>, reply: &Reply<'_>) {
     match reply {
-        Reply::InitOk | Reply::SessionInvalid => {}
+        Reply::InitOk | Reply::SessionInvalid | Reply::SessionUpdated => {}
         Reply::EchoOk { json } => {
             put(out, r#","echo":"#);
             put(out, json);
@@ -57,18 +63,37 @@ fn put_fields(out: &mut Vec<u8>, reply: &Reply<'_>) {
         } => {
             put(out, r#","session_id":""#);
             put(out, session_id.expose());
-            put(out, r#"","expires_at":"#);
-            put_number(out, *expires_at);
+            put(out, "\"");
+            put_count(out, "expires_at", *expires_at);
         }
         Reply::SessionValid {
             user_id,
             expires_in,
+            data,
         } => {
             put(out, r#","user_id":"#);
             put_string(out, user_id);
-            put(out, r#","expires_in":"#);
-            put_number(out, *expires_in);
+            put_count(out, "expires_in", *expires_in);
+            put_data(out, *data);
         }
+        Reply::ReauthenticationRequired { user_id, auth_age } => {
+            put(out, r#","user_id":"#);
+            put_string(out, user_id);
+            put_count(out, "auth_age", *auth_age);
+        }
+        Reply::SessionList { sessions, more } => {
+            put(out, r#","sessions":["#);
+            for (number, listed) in sessions.iter().enumerate() {
+                put(out, if number == 0 { "{" } else { ",{" });
+                put_listed(out, listed);
+                put(out, "}");
+            }
+            put(out, if *more { r#"],"more":true"# } else { "]" });
+        }
+        Reply::UserSessionsDestroyed { count } | Reply::AllSessionsDestroyed { count } => {
+            put_count(out, "count", *count);
+        }
+        Reply::Stats(stats) => put_stats(out, stats),
         Reply::SessionRegenerated { new_session_id } => {
             put(out, r#","new_session_id":""#);
             put(out, new_session_id.expose());
@@ -76,11 +101,59 @@ fn put_fields(out: &mut Vec<u8>, reply: &Reply<'_>) {
         }
         Reply::SessionDestroyed => put(out, r#","message":"Session destroyed""#),
         Reply::Error(error) => {
-            put(out, r#","code":"#);
-            put_number(out, error.code as u64);
+            put_count(out, "code", error.code as u64);
             put(out, r#","text":"#);
             put_string(out, &error.text);
         }
+    }
+}
+
+fn put_listed(out: &mut Vec<u8>, listed: &ListedSession<'_>) {
+    let lifetime = &listed.lifetime;
+    put(out, r#""handle":""#);
+    put(out, &listed.handle.to_string());
+    put(out, "\"");
+    put_count(out, "created_at", lifetime.created_at.unix_seconds());
+    put_count(out, "last_seen_at", lifetime.last_used_at.unix_seconds());
+    put_count(out, "auth_time", lifetime.auth_time.unix_seconds());
+    put_count(out, "expires_at", lifetime.expires_at().unix_seconds());
+    put_data(out, listed.data);
+    if listed.is_current {
+        put(out, r#","current":true"#);
+    }
+}
+
+fn put_stats(out: &mut Vec<u8>, stats: &Stats) {
+    let counts = [
+        ("sessions", stats.sessions),
+        ("users", stats.users),
+        ("created", Some(stats.created)),
+        ("validated", Some(stats.validated)),
+        ("invalid", Some(stats.invalid)),
+        ("regenerated", Some(stats.regenerated)),
+        ("destroyed", Some(stats.destroyed)),
+        ("expired", Some(stats.expired)),
+        ("errors", Some(stats.errors)),
+    ];
+    for (name, count) in counts {
+        if let Some(count) = count {
+            put_count(out, name, count);
+        }
+    }
+}
+
+/// A field with a number, which is not the first of its object.
+fn put_count(out: &mut Vec<u8>, name: &str, count: u64) {
+    put(out, ",\"");
+    put(out, name);
+    put(out, "\":");
+    put_number(out, count);
+}
+
+fn put_data(out: &mut Vec<u8>, data: Option<&str>) {
+    if let Some(json) = data {
+        put(out, r#","data":"#);
+        put(out, json);
     }
 }
 

@@ -53,6 +53,29 @@ impl<'a> Field<'a> {
         serde_json::from_str(json).ok().map(Cow::Owned)
     }
 
+    /// An integer that is not negative and has at most 64 bits.
+    pub(super) fn natural(self) -> Option<u64> {
+        let json = self.integer_json()?;
+        // Minus zero is an integer, too.
+        json.parse()
+            .ok()
+            .or_else(|| json.trim_start_matches(['-', '0']).is_empty().then_some(0))
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(self) -> Option<bool> {
+        match self.json()? {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The JSON text of an object.
+    pub(super) fn object_json(self) -> Option<&'a str> {
+        self.json().filter(|json| json.starts_with('{'))
+    }
+
     /// The JSON text of an integer of at most 64 bits.
     pub(super) fn integer_json(self) -> Option<&'a str> {
         self.json()
@@ -92,6 +115,15 @@ pub(super) struct Fields<'a> {
     pub(super) user_id: Field<'a>,
     pub(super) session_id: Field<'a>,
     pub(super) old_session_id: Field<'a>,
+    pub(super) except_session_id: Field<'a>,
+    pub(super) handle: Field<'a>,
+    pub(super) ttl: Field<'a>,
+    pub(super) idle_timeout: Field<'a>,
+    pub(super) data: Field<'a>,
+    pub(super) binding: Field<'a>,
+    pub(super) max_age: Field<'a>,
+    pub(super) reauthenticated: Field<'a>,
+    pub(super) limit: Field<'a>,
 }
 
 impl<'a> Fields<'a> {
@@ -109,6 +141,15 @@ impl<'a> Fields<'a> {
             "user_id" => &mut self.user_id,
             "session_id" => &mut self.session_id,
             "old_session_id" => &mut self.old_session_id,
+            "except_session_id" => &mut self.except_session_id,
+            "handle" => &mut self.handle,
+            "ttl" => &mut self.ttl,
+            "idle_timeout" => &mut self.idle_timeout,
+            "data" => &mut self.data,
+            "binding" => &mut self.binding,
+            "max_age" => &mut self.max_age,
+            "reauthenticated" => &mut self.reauthenticated,
+            "limit" => &mut self.limit,
             _ => return None,
         })
     }

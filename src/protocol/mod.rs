@@ -7,11 +7,13 @@ mod field;
 mod plain;
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 pub use decode::{Unanswerable, decode};
 pub use encode::encode;
 
 use crate::id::SessionId;
+use crate::session::{Handle, Lifetime};
 
 /// The form in which requests are answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,22 +66,90 @@ pub enum Request<'a> {
     CreateSession {
         /// Whose.
         user_id: Cow<'a, str>,
+        /// Seconds, if not as the node sees fit.
+        ttl: Option<u64>,
+        /// Seconds, or 0 for none, if not as the node sees fit.
+        idle_timeout: Option<u64>,
+        /// A JSON object to keep in it.
+        data: Option<Cow<'a, str>>,
+        /// The client property that it is bound to.
+        binding: Option<Cow<'a, str>>,
     },
     /// Ask whose session this is.
     ValidateSession {
         /// The id that was presented: a secret.
         session_id: Cow<'a, str>,
+        /// The client property that was presented.
+        binding: Option<Cow<'a, str>>,
+        /// The most seconds that may have passed since the user authenticated.
+        max_age: Option<u64>,
     },
     /// Give a session a new id, and end the old one.
     RegenerateSession {
         /// The id that was presented: a secret.
         old_session_id: Cow<'a, str>,
+        /// Whether the user has just authenticated again.
+        reauthenticated: bool,
+        /// A JSON object to replace what is kept in it.
+        data: Option<Cow<'a, str>>,
+    },
+    /// Replace what is kept in a session.
+    UpdateSession {
+        /// The id that was presented: a secret.
+        session_id: Cow<'a, str>,
+        /// A JSON object.
+        data: Cow<'a, str>,
+    },
+    /// Show a user's sessions.
+    ListSessions {
+        /// Whose.
+        user_id: Cow<'a, str>,
+        /// The id that the asker presented as their own: a secret.
+        session_id: Option<Cow<'a, str>>,
+        /// How many to show at the most.
+        limit: usize,
     },
     /// End a session.
     DestroySession {
         /// The id that was presented: a secret.
         session_id: Cow<'a, str>,
     },
+    /// End a session of which only the name is known.
+    DestroySessionByHandle {
+        /// Whose.
+        user_id: Cow<'a, str>,
+        /// Which.
+        handle: Cow<'a, str>,
+    },
+    /// End a user's sessions.
+    DestroyUserSessions {
+        /// Whose.
+        user_id: Cow<'a, str>,
+        /// The id of the one to spare: a secret.
+        except_session_id: Option<Cow<'a, str>>,
+    },
+    /// End everybody's sessions.
+    DestroyAllSessions,
+    /// Count.
+    Stats,
+}
+
+/// What a request may ask for at the most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest lifetime, and the longest idle timeout, of a session.
+    pub max_ttl: Duration,
+    /// The longest `data`, in bytes of compact JSON.
+    pub max_data_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_ttl: Duration::from_secs(30 * 24 * 3600),
+            max_data_bytes: 4096,
+        }
+    }
 }
 
 /// A reply.
@@ -104,6 +174,15 @@ pub enum Reply<'a> {
         user_id: &'a str,
         /// Seconds until it ends if it is not used again, rounded up.
         expires_in: u64,
+        /// What is kept in it: a JSON object.
+        data: Option<&'a str>,
+    },
+    /// A session is live, but its user has to authenticate again.
+    ReauthenticationRequired {
+        /// Whose it is.
+        user_id: &'a str,
+        /// How many seconds ago they did, rounded up.
+        auth_age: u64,
     },
     /// No live session has the id that was presented.
     SessionInvalid,
@@ -112,10 +191,66 @@ pub enum Reply<'a> {
         /// The one copy of its id.
         new_session_id: &'a SessionId,
     },
+    /// What is kept in a session was replaced.
+    SessionUpdated,
+    /// A user's sessions.
+    SessionList {
+        /// Oldest first.
+        sessions: Vec<ListedSession<'a>>,
+        /// Whether there are more.
+        more: bool,
+    },
     /// A session has ended, or had already.
     SessionDestroyed,
+    /// A user's sessions have ended.
+    UserSessionsDestroyed {
+        /// How many there were.
+        count: u64,
+    },
+    /// Everybody's sessions have ended.
+    AllSessionsDestroyed {
+        /// How many there were.
+        count: u64,
+    },
+    /// Counts.
+    Stats(Stats),
     /// The request was not carried out.
     Error(Cow<'a, Error>),
+}
+
+/// A session in a list.
+pub struct ListedSession<'a> {
+    /// Its name for showing.
+    pub handle: Handle,
+    /// Its times.
+    pub lifetime: Lifetime,
+    /// What is kept in it: a JSON object.
+    pub data: Option<&'a str>,
+    /// Whether it is the asker's own.
+    pub is_current: bool,
+}
+
+/// What a node counts: what there is now, and what there was since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Live sessions, if the store can tell.
+    pub sessions: Option<u64>,
+    /// Users who have some, if the store can tell.
+    pub users: Option<u64>,
+    /// Replies `session_created`.
+    pub created: u64,
+    /// Replies `session_valid`.
+    pub validated: u64,
+    /// Replies `session_invalid`.
+    pub invalid: u64,
+    /// Replies `session_regenerated`.
+    pub regenerated: u64,
+    /// Sessions that requests have ended, evictions and revocations included.
+    pub destroyed: u64,
+    /// Sessions that were removed after their end.
+    pub expired: u64,
+    /// Replies `error`.
+    pub errors: u64,
 }
 
 /// Why a request was not carried out: a code that programs read and a sentence that people read.

@@ -8,21 +8,31 @@
 //! ```
 //! use std::time::Duration;
 //! use session_node::session::{SessionKey, Timestamp};
-//! use session_node::store::{MemoryStore, Operation, Outcome, Outcomes, Store};
+//! use session_node::store::{MemoryStore, Operation, Outcome, Outcomes, Policy, Store};
 //!
-//! let mut store = MemoryStore::new(1_000);
+//! let mut store = MemoryStore::new(Policy::default());
 //! let mut outcomes = Outcomes::new();
 //! let key = SessionKey::of("an id that only its user knows");
 //! let now = Timestamp::from_millis(1_790_000_000_000);
 //! let ttl = Duration::from_secs(3600);
 //! store.apply(
 //!     now,
-//!     &[Operation::Create { key, user: "alice".into(), ttl }, Operation::Validate { key }],
+//!     &[
+//!         Operation::Create {
+//!             key,
+//!             user: "alice".into(),
+//!             ttl,
+//!             idle_timeout: None,
+//!             data: None,
+//!             binding: None,
+//!         },
+//!         Operation::Validate { key, binding: None, max_age: None },
+//!     ],
 //!     &mut outcomes,
 //! );
-//! let Ok(Outcome::Valid { user, ends_at }) = &outcomes.list()[1] else { panic!("not live") };
+//! let Ok(Outcome::Valid { user, expires_at, .. }) = &outcomes.list()[1] else { panic!("not live") };
 //! assert_eq!(outcomes.text(user), "alice");
-//! assert_eq!(*ends_at, now + ttl);
+//! assert_eq!(*expires_at, now + ttl);
 //! ```
 
 mod memory;
@@ -31,13 +41,19 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::session::{SessionKey, Timestamp};
+use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
 
+pub use crate::session::Policy;
 pub use memory::MemoryStore;
 
 /// Something a store is asked to do.
+///
+/// A key that is *presented* is that of an id which a peer has shown. It names the live session whose current key it
+/// is. Where the [`Policy`] remembers retired ids, it may also be one that a regeneration has retired: within
+/// its grace it still validates and destroys its session, and does nothing else; after its grace, with
+/// [`OnReuse::Revoke`](crate::session::OnReuse::Revoke), it ends the session and then names none.
 pub enum Operation<'a> {
-    /// Begin a session. Answered with [`Outcome::Created`] or [`Outcome::Full`].
+    /// Begin a session. Answered with [`Outcome::Created`], [`Outcome::Full`] or [`Outcome::UserLimit`].
     Create {
         /// The key of an id that was made for this session: no other session has it.
         key: SessionKey,
@@ -45,25 +61,75 @@ pub enum Operation<'a> {
         user: Cow<'a, str>,
         /// For how long it may live.
         ttl: Duration,
+        /// For how long it may go unused.
+        idle_timeout: Option<Duration>,
+        /// What the application keeps in it: a JSON object.
+        data: Option<Cow<'a, str>>,
+        /// What it is bound to.
+        binding: Option<Binding>,
     },
-    /// Say whose session this is. Answered with [`Outcome::Valid`] or [`Outcome::Invalid`].
+    /// Say whose session this is, which is a use of it. Answered with [`Outcome::Valid`],
+    /// [`Outcome::ReauthenticationRequired`] or [`Outcome::Invalid`].
     Validate {
-        /// The key of the id that was presented.
+        /// The key that was presented.
         key: SessionKey,
+        /// The binding that was presented: a session that is bound is valid with the same one only.
+        binding: Option<Binding>,
+        /// The most seconds that may have passed since the user authenticated.
+        max_age: Option<u64>,
     },
-    /// Give a session a new key and end the old one, in one step: nobody sees both live, or neither. User
-    /// and lifetime stay as they are. Answered with [`Outcome::Regenerated`] or [`Outcome::Invalid`].
+    /// Give a session a new key and retire the old one, in one step: nobody sees both live, or neither. All else stays
+    /// as it is. A use of the session. Answered with [`Outcome::Regenerated`] or [`Outcome::Invalid`].
     Regenerate {
-        /// The key of the id that was presented.
+        /// The key that was presented.
         old: SessionKey,
         /// The key of an id that was made for this step.
         new: SessionKey,
+        /// Whether the user has just authenticated again, so that the lifetime starts afresh.
+        reauthenticated: bool,
+        /// What replaces the session's data, if it is to be replaced.
+        data: Option<Cow<'a, str>>,
+    },
+    /// Replace a session's data, which is a use of it. Answered with [`Outcome::Updated`] or [`Outcome::Invalid`].
+    Update {
+        /// The key that was presented.
+        key: SessionKey,
+        /// A JSON object.
+        data: Cow<'a, str>,
+    },
+    /// Show a user's live sessions, the oldest first. Answered with [`Outcome::Sessions`].
+    List {
+        /// Whose.
+        user: Cow<'a, str>,
+        /// The key that the asker presented as their own, to mark their session.
+        caller: Option<SessionKey>,
+        /// How many sessions to show at the most.
+        limit: usize,
     },
     /// End a session. Answered with [`Outcome::Destroyed`], also when there was none.
     Destroy {
-        /// The key of the id that was presented.
+        /// The key that was presented.
         key: SessionKey,
     },
+    /// End a user's session that is known by its handle. Answered with [`Outcome::Destroyed`], also when the user has
+    /// no such session.
+    DestroyByHandle {
+        /// Whose.
+        user: Cow<'a, str>,
+        /// Which; none where what was given cannot be a handle.
+        handle: Option<Handle>,
+    },
+    /// End all sessions of a user, in one step. Answered with [`Outcome::DestroyedMany`].
+    DestroyUser {
+        /// Whose.
+        user: Cow<'a, str>,
+        /// The key that was presented for the one session to spare.
+        except: Option<SessionKey>,
+    },
+    /// End all sessions, in one step. Answered with [`Outcome::DestroyedMany`].
+    DestroyAll,
+    /// Count. Answered with [`Outcome::Stats`].
+    Stats,
 }
 
 /// What a store answers.
@@ -71,28 +137,131 @@ pub enum Operation<'a> {
 pub enum Outcome {
     /// The session began.
     Created {
-        /// When it will end.
-        ends_at: Timestamp,
+        /// When it will end if it is not used again.
+        expires_at: Timestamp,
     },
     /// The session is live.
     Valid {
         /// Whose it is: read it with [`Outcomes::text`].
         user: Text,
-        /// When it will end.
-        ends_at: Timestamp,
+        /// The data that is kept in it.
+        data: Option<Text>,
+        /// When it will end if it is not used again.
+        expires_at: Timestamp,
     },
-    /// No live session has this key. One answer for never known, expired, destroyed and regenerated: the
-    /// difference would help only somebody who guesses.
+    /// The session is live, but its user authenticated too long ago. Not a use of it.
+    ReauthenticationRequired {
+        /// Whose it is.
+        user: Text,
+        /// How many seconds ago that was.
+        auth_age: u64,
+    },
+    /// No live session has this key, or it is bound to something else. One answer for never known, expired,
+    /// destroyed, regenerated and wrongly bound: the difference would help only somebody who guesses.
     Invalid,
-    /// The session is now known by its new key only.
+    /// The session is now known by its new key.
     Regenerated,
-    /// No session has this key any more.
+    /// The session has new data.
+    Updated,
+    /// The sessions of a user.
+    Sessions {
+        /// Read them with [`Outcomes::listed`].
+        listed: Range<usize>,
+        /// Whether the limit left some out.
+        more: bool,
+    },
+    /// No session has this key, or handle, any more.
     Destroyed,
+    /// The sessions that were asked about have ended.
+    DestroyedMany {
+        /// How many of them had been live.
+        count: u64,
+    },
     /// The session did not begin, because the store holds as many live sessions as it may.
     Full {
         /// How many that is.
         max_sessions: usize,
     },
+    /// The session did not begin, because its user has as many as they may.
+    UserLimit {
+        /// How many that is.
+        max_sessions_per_user: usize,
+    },
+    /// Counts.
+    Stats {
+        /// The sessions that are live now, if the store can tell.
+        sessions: Option<u64>,
+        /// The users who have some, if the store can tell.
+        users: Option<u64>,
+        /// Sessions that operations on this store, as opened by this node, have ended, evictions and revocations included.
+        destroyed: u64,
+        /// Sessions that it has removed after their end.
+        expired: u64,
+    },
+}
+
+/// A session in a list.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name for showing.
+    pub handle: Handle,
+    /// Its times.
+    pub lifetime: Lifetime,
+    /// The data that is kept in it.
+    pub data: Option<Text>,
+    /// Whether it is the asker's own.
+    pub is_current: bool,
+}
+
+/// Something that happened to a session, for the audit.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The place in the batch of the operation that brought it about.
+    pub operation: usize,
+    /// What happened.
+    pub kind: EventKind,
+    /// Whose session it was, where that is known.
+    pub user: Option<Text>,
+    /// Which session it was, where there was one.
+    pub handle: Option<Handle>,
+}
+
+/// What can happen to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// It began.
+    Created,
+    /// It was found live.
+    Validated,
+    /// What was presented names no live session, or not one with this binding.
+    Invalid,
+    /// It has a new id.
+    Regenerated,
+    /// A retired id turned up after its grace.
+    ReuseDetected,
+    /// It ended to make room for its user's next.
+    Evicted,
+    /// It ended on request.
+    Destroyed(Reason),
+    /// All sessions ended, so many of them.
+    AllDestroyed(u64),
+    /// It was removed after its end.
+    Expired,
+    /// It did not begin, because of a limit.
+    Rejected,
+}
+
+/// Why a session was destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Its id was presented, as when its user logs out.
+    Id,
+    /// Its user named it by its handle.
+    Handle,
+    /// All sessions of its user were to end.
+    User,
+    /// A retired id of it turned up after its grace.
+    Reuse,
 }
 
 /// Why a store could not carry out an operation. The text says what was out of reach, for an operator;
@@ -113,9 +282,21 @@ pub trait Store {
     ///
     /// - Each operation sees the effects of those before it.
     /// - When this returns, all of them are as durable, and as visible to other nodes, as the store promises.
-    /// - A session whose lifetime has ended at `now` is not there, whether or not it is still in memory.
+    /// - A session that has expired at `now` is not there, whether or not it is still in memory.
     /// - An operation that fails does not keep the others from being carried out.
     fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes);
+}
+
+/// What of a batch is recorded as [`Event`]s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Record {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// All but successful validations, of which there are many.
+    Changes,
+    /// Everything.
+    Everything,
 }
 
 /// The outcomes of a batch, in order, with the texts that they refer to. Kept and cleared between batches,
@@ -124,6 +305,9 @@ pub trait Store {
 pub struct Outcomes {
     list: Vec<Result<Outcome, StoreError>>,
     texts: String,
+    listed: Vec<Listed>,
+    record: Record,
+    events: Vec<Event>,
 }
 
 /// A text in an [`Outcomes`].
@@ -131,15 +315,25 @@ pub struct Outcomes {
 pub struct Text(Range<usize>);
 
 impl Outcomes {
-    /// No outcomes yet.
+    /// No outcomes yet, and no events ever.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// No outcomes yet, and as many events as `record` says.
+    pub fn recording(record: Record) -> Self {
+        Self {
+            record,
+            ..Self::default()
+        }
     }
 
     /// Forgets everything but the room for it.
     pub fn clear(&mut self) {
         self.list.clear();
         self.texts.clear();
+        self.listed.clear();
+        self.events.clear();
     }
 
     /// Adds the next outcome.
@@ -159,8 +353,52 @@ impl Outcomes {
         &self.texts[text.0.clone()]
     }
 
+    /// Keeps sessions for a list that will be pushed: from here to the next call is one list.
+    pub fn list_one(&mut self, listed: Listed) {
+        self.listed.push(listed);
+    }
+
+    /// How many sessions have been listed so far.
+    pub fn listed_so_far(&self) -> usize {
+        self.listed.len()
+    }
+
+    /// The sessions of a list.
+    pub fn listed(&self, range: &Range<usize>) -> &[Listed] {
+        &self.listed[range.clone()]
+    }
+
+    /// Notes what happens during the operation whose outcome comes next. `of` tells whose session it is and which, and is
+    /// asked only if the event is recorded.
+    pub fn note<'t>(
+        &mut self,
+        kind: EventKind,
+        of: impl FnOnce() -> (Option<&'t str>, Option<Handle>),
+    ) {
+        let least = match kind {
+            EventKind::Validated => Record::Everything,
+            _ => Record::Changes,
+        };
+        if self.record < least {
+            return;
+        }
+        let (user, handle) = of();
+        let user = user.map(|user| self.keep(user));
+        self.events.push(Event {
+            operation: self.list.len(),
+            kind,
+            user,
+            handle,
+        });
+    }
+
     /// The outcomes, in the order of their operations.
     pub fn list(&self) -> &[Result<Outcome, StoreError>] {
         &self.list
+    }
+
+    /// What happened, in the order of the operations.
+    pub fn events(&self) -> &[Event] {
+        &self.events
     }
 }

@@ -34,6 +34,11 @@ impl<T> Chunked<T> {
         }
     }
 
+    /// Drops the last chunk, with the values in it. False when there is none left.
+    pub fn drop_chunk(&mut self) -> bool {
+        self.chunks.pop().is_some()
+    }
+
     pub fn get(&self, number: usize) -> Option<&T> {
         self.chunks.get(number / CHUNK)?.get(number % CHUNK)
     }

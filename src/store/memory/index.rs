@@ -71,6 +71,11 @@ impl<T> Index<T> {
         }
     }
 
+    /// On the way to the end of this index: drops a part of it. False when nothing is left.
+    pub fn drop_chunk(&mut self) -> bool {
+        self.buckets.drop_chunk() || self.overflow.drop_chunk()
+    }
+
     /// The slot of this hash that `is_it`.
     pub fn find(&self, hash: u32, is_it: impl Fn(Slot<T>) -> bool) -> Option<Slot<T>> {
         let mut bucket = &self.buckets[self.home(hash)];

@@ -1,90 +1,84 @@
 //! The default store: sessions in memory, gone when the process ends.
 //!
 //! Sessions stand in a slab. A hash index finds them by key, another finds users by name, and two kinds of
-//! lists run through them: the sessions of one user, and the sessions that end in the same second. Every
-//! operation removes a few sessions that have ended, so that memory is given back while the store is in use
+//! lists run through them: the sessions of one user, and the sessions that expire in the same second. Every
+//! operation removes a few sessions that have expired, so that memory is given back while the store is in use
 //! and no request pays for a sweep. Nothing here ever moves a large table at once.
 
 mod chunked;
 mod index;
 mod list;
 mod slab;
+mod tables;
 
-use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
-use std::hint::black_box;
+use std::borrow::Cow;
+use std::mem;
 
-use compact_str::CompactString;
+use self::slab::Slot;
+use self::tables::{Rare, Session, Tables};
+use super::{EventKind, Listed, Operation, Outcome, Outcomes, Policy, Reason, Store};
+use crate::session::{
+    Binding, Handle, Lifetime, MAX_RETIRED_IDS, OnReuse, OnUserLimit, SessionKey, Timestamp,
+};
 
-use self::index::Index;
-use self::list::{Links, List};
-use self::slab::{Slab, Slot};
-use super::{Operation, Outcome, Outcomes, Store};
-use crate::session::{Lifetime, SessionKey, Timestamp};
-
-/// How many ended sessions one operation removes at the most: more than the one session that an operation
-/// can add, so the ended ones get fewer under any load, and few enough that no request is held up.
+/// How many expired sessions one operation removes at the most: more than the one session that an operation
+/// can add, so the expired ones get fewer under any load, and few enough that no request is held up.
 const REMOVED_PER_OPERATION: usize = 4;
 
-/// How many sessions a full store examines to find one that has ended within the second that is passing.
-/// Those that ended before are gone already.
+/// How many sessions a full store examines to find one that has expired within the second that is passing.
+/// Those that expired before are gone already.
 const EXAMINED_WHEN_FULL: usize = 64;
 
-/// How many operations look for their sessions together: enough to wait for many cache lines at once, and few
-/// enough that the lines are still in the nearest cache when the operations are applied.
-const FOUND_TOGETHER: usize = 16;
+/// How many operations are read ahead together: enough to wait for many cache lines at once, and few enough that
+/// the lines are still in the nearest cache when the operations are applied.
+const READ_AHEAD: usize = 16;
 
 /// Sessions in memory.
 pub struct MemoryStore {
-    max_sessions: usize,
-    sessions: Slab<Session>,
-    by_key: Index<Session>,
-    users: Slab<User>,
-    by_name: Index<User>,
-    /// User names come from outside: hashed with a secret, so that nobody can choose names that collide.
-    name_hasher: RandomState,
-    /// Sessions by the second in which they end, a second holding those that end in it or at its end.
-    ends: BTreeMap<u64, List<Session>>,
-    /// Where the sessions of a batch were found before it was applied.
-    found: Vec<Slot<Session>>,
+    policy: Policy,
+    tables: Tables,
+    /// What was destroyed as a whole, and is dropped piece by piece.
+    dropping: Vec<Tables>,
+    destroyed: u64,
+    expired: u64,
 }
 
-/// One cache line.
-struct Session {
-    key: SessionKey,
-    lifetime: Lifetime,
-    user: Slot<User>,
-    of_user: Links<Session>,
-    ending: Links<Session>,
+/// What a presented key stands for.
+enum Presented {
+    /// No live session.
+    Nothing,
+    /// The session whose key it is.
+    Current(Slot<Session>),
+    /// The session whose key it was until a moment ago.
+    InGrace(Slot<Session>),
 }
 
-/// Somebody who has sessions. Forgotten with the last of them.
-struct User {
-    name: CompactString,
-    sessions: List<Session>,
+/// What the operations of one batch have in common.
+struct Batch<'a> {
+    now: Timestamp,
+    outcomes: &'a mut Outcomes,
+    /// The place of the operation among those that were read ahead.
+    at: usize,
 }
 
 impl MemoryStore {
-    /// An empty store that will hold up to `max_sessions` live sessions.
+    /// An empty store with these rules.
     ///
-    /// A session counts until it is removed, which is at most a second after its end unless more than four
-    /// sessions an operation end at once.
-    pub fn new(max_sessions: usize) -> Self {
+    /// Under [`Policy::max_sessions`], a session counts until it is removed, which is at most a second after it
+    /// expires unless more than four sessions an operation expire at once.
+    pub fn new(policy: Policy) -> Self {
         Self {
-            max_sessions,
-            sessions: Slab::new(),
-            by_key: Index::new(),
-            users: Slab::new(),
-            by_name: Index::new(),
-            name_hasher: RandomState::new(),
-            ends: BTreeMap::new(),
-            found: Vec::new(),
+            policy,
+            tables: Tables::new(),
+            dropping: Vec::new(),
+            destroyed: 0,
+            expired: 0,
         }
     }
 
-    /// How many sessions are in memory: the live ones, and those that have ended and are not yet removed.
+    /// How many sessions are in memory: the live ones, and those that have expired and are not yet removed.
     pub fn len(&self) -> usize {
-        self.sessions.len()
+        self.tables.len()
     }
 
     /// Whether no session is in memory.
@@ -92,241 +86,383 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    fn apply_one(
-        &mut self,
-        now: Timestamp,
-        operation: &Operation<'_>,
-        hint: Slot<Session>,
-        outcomes: &mut Outcomes,
-    ) {
-        let outcome = match operation {
-            Operation::Create { key, user, ttl } => {
-                self.create(now, *key, user, Lifetime::begin(now, *ttl))
+    fn apply_one(&mut self, operation: &Operation<'_>, batch: &mut Batch<'_>) -> Outcome {
+        match operation {
+            Operation::Validate {
+                key,
+                binding,
+                max_age,
+            } => self.validate(key, binding.as_ref(), *max_age, batch),
+            Operation::Create {
+                key,
+                user,
+                ttl,
+                idle_timeout,
+                data,
+                binding,
+            } => {
+                let lifetime = Lifetime::begin(batch.now, *ttl, *idle_timeout);
+                let rare = Rare::of(data.as_deref(), *binding);
+                self.create(*key, user, lifetime, rare, batch)
             }
-            Operation::Validate { key } => match self.live(now, key, hint) {
-                Some(slot) => {
-                    let session = &self.sessions[slot];
-                    Outcome::Valid {
-                        user: outcomes.keep(&self.users[session.user].name),
-                        ends_at: session.lifetime.ends_at(),
-                    }
-                }
-                None => Outcome::Invalid,
-            },
-            Operation::Regenerate { old, new } => match self.live(now, old, hint) {
-                Some(slot) => {
-                    self.by_key.remove(hash(old), slot);
-                    self.sessions[slot].key = *new;
-                    self.add_key(slot);
-                    Outcome::Regenerated
-                }
-                None => Outcome::Invalid,
-            },
+            Operation::Regenerate {
+                old,
+                new,
+                reauthenticated,
+                data,
+            } => self.regenerate(old, *new, *reauthenticated, data.as_ref(), batch),
+            Operation::Update { key, data } => self.update(key, data, batch),
+            Operation::List {
+                user,
+                caller,
+                limit,
+            } => self.list(user, caller.as_ref(), *limit, batch),
             Operation::Destroy { key } => {
-                if let Some(slot) = self.find(key, hint) {
-                    self.remove(slot);
+                match self.present(key, batch) {
+                    Presented::Current(slot) | Presented::InGrace(slot) => {
+                        self.destroy(slot, EventKind::Destroyed(Reason::Id), batch);
+                    }
+                    Presented::Nothing => {}
                 }
                 Outcome::Destroyed
             }
+            Operation::DestroyByHandle { user, handle } => {
+                if let Some(handle) = handle {
+                    self.destroy_by_handle(user, handle, batch);
+                }
+                Outcome::Destroyed
+            }
+            Operation::DestroyUser { user, except } => {
+                self.destroy_user(user, except.as_ref(), batch)
+            }
+            Operation::DestroyAll => self.destroy_all(batch),
+            Operation::Stats => {
+                self.remove_all_expired(batch);
+                Outcome::Stats {
+                    sessions: Some(self.tables.len() as u64),
+                    users: Some(self.tables.user_count() as u64),
+                    destroyed: self.destroyed,
+                    expired: self.expired,
+                }
+            }
+        }
+    }
+
+    fn validate(
+        &mut self,
+        key: &SessionKey,
+        binding: Option<&Binding>,
+        max_age: Option<u64>,
+        batch: &mut Batch<'_>,
+    ) -> Outcome {
+        let slot = match self.present(key, batch) {
+            Presented::Current(slot) | Presented::InGrace(slot) => slot,
+            Presented::Nothing => return invalid(batch),
         };
-        outcomes.push(Ok(outcome));
+        let session = &mut self.tables[slot];
+        if session.binding().is_some() && session.binding() != binding {
+            return invalid(batch);
+        }
+        let auth_age =
+            max_age.and_then(|max_age| session.lifetime.auth_age_beyond(batch.now, max_age));
+        if auth_age.is_none() {
+            session.lifetime.use_at(batch.now);
+        }
+        let session = &self.tables[slot];
+        let user = self.tables.name_of_user(session);
+        if let Some(auth_age) = auth_age {
+            let user = batch.outcomes.keep(user);
+            return Outcome::ReauthenticationRequired { user, auth_age };
+        }
+        self.note(EventKind::Validated, slot, batch);
+        Outcome::Valid {
+            user: batch.outcomes.keep(user),
+            data: session.data().map(|data| batch.outcomes.keep(data)),
+            expires_at: session.lifetime.expires_at(),
+        }
     }
 
     fn create(
         &mut self,
-        now: Timestamp,
         key: SessionKey,
         user: &str,
         lifetime: Lifetime,
+        rare: Option<Box<Rare>>,
+        batch: &mut Batch<'_>,
     ) -> Outcome {
-        if self.len() >= self.max_sessions && !self.remove_one_ending(now) {
-            return Outcome::Full {
-                max_sessions: self.max_sessions,
-            };
+        let refusal = self
+            .make_room_for_user(user, batch)
+            .or_else(|| self.make_room(batch));
+        if let Some(refusal) = refusal {
+            let of = || (Some(user), None);
+            batch.outcomes.note(EventKind::Rejected, of);
+            return refusal;
         }
-        let user = self.user(user);
-        let slot = self.sessions.insert(Session {
-            key,
-            lifetime,
-            user,
-            of_user: Links::NONE,
-            ending: Links::NONE,
-        });
-        self.add_key(slot);
-        let of_user = &mut self.users[user].sessions;
-        of_user.push(&mut self.sessions, slot, |session| &mut session.of_user);
-        let ending = self
-            .ends
-            .entry(last_second(&lifetime))
-            .or_insert(List::EMPTY);
-        ending.push(&mut self.sessions, slot, |session| &mut session.ending);
+        let slot = self.tables.insert(key, user, lifetime, rare);
+        self.note(EventKind::Created, slot, batch);
         Outcome::Created {
-            ends_at: lifetime.ends_at(),
+            expires_at: lifetime.expires_at(),
         }
     }
 
-    fn live(&self, now: Timestamp, key: &SessionKey, hint: Slot<Session>) -> Option<Slot<Session>> {
-        self.find(key, hint)
-            .filter(|slot| self.sessions[*slot].lifetime.is_live(now))
-    }
-
-    /// The session of this key, in memory. Looks at `hint` first: a key belongs to one session, so one that
-    /// has it is the right one.
-    fn find(&self, key: &SessionKey, hint: Slot<Session>) -> Option<Slot<Session>> {
-        match self.sessions.get(hint) {
-            Some(session) if session.key == *key => Some(hint),
-            _ => self.look_up(key),
+    /// Sees to it that the user may have one session more, or says why not.
+    fn make_room_for_user(&mut self, user: &str, batch: &mut Batch<'_>) -> Option<Outcome> {
+        let max_sessions_per_user = self.policy.max_sessions_per_user?;
+        let live = self.live_of_user(user, batch);
+        if live.len() < max_sessions_per_user {
+            return None;
         }
-    }
-
-    fn look_up(&self, key: &SessionKey) -> Option<Slot<Session>> {
-        self.by_key
-            .find(hash(key), |slot| self.sessions[slot].key == *key)
-    }
-
-    fn add_key(&mut self, slot: Slot<Session>) {
-        self.by_key.insert(hash(&self.sessions[slot].key), slot);
-    }
-
-    /// The user of this name, who may be new.
-    fn user(&mut self, name: &str) -> Slot<User> {
-        let hash = self.hash_of_name(name);
-        let users = &self.users;
-        if let Some(slot) = self.by_name.find(hash, |slot| users[slot].name == name) {
-            return slot;
+        if self.policy.on_user_limit == OnUserLimit::Reject {
+            return Some(Outcome::UserLimit {
+                max_sessions_per_user,
+            });
         }
-        let slot = self.users.insert(User {
-            name: name.into(),
-            sessions: List::EMPTY,
-        });
-        self.by_name.insert(hash, slot);
-        slot
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "half of a hash is enough")]
-    fn hash_of_name(&self, name: &str) -> u32 {
-        self.name_hasher.hash_one(name) as u32
-    }
-
-    fn remove(&mut self, slot: Slot<Session>) {
-        let session = &self.sessions[slot];
-        let (key, second, user) = (session.key, last_second(&session.lifetime), session.user);
-        self.by_key.remove(hash(&key), slot);
-        if let Some(ending) = self.ends.get_mut(&second) {
-            ending.remove(&mut self.sessions, slot, |session| &mut session.ending);
-            if ending.is_empty() {
-                self.ends.remove(&second);
-            }
+        let too_many = live.len() + 1 - max_sessions_per_user;
+        for slot in &live[..too_many] {
+            self.destroy(*slot, EventKind::Evicted, batch);
         }
-        let of_user = &mut self.users[user].sessions;
-        of_user.remove(&mut self.sessions, slot, |session| &mut session.of_user);
-        if of_user.is_empty() {
-            let hash = self.hash_of_name(&self.users[user].name);
-            self.by_name.remove(hash, user);
-            self.users.remove(user);
-        }
-        self.sessions.remove(slot);
+        None
     }
 
-    /// Removes a few of the sessions that have ended: those of the seconds that are over.
-    fn remove_ended(&mut self, now: Timestamp, at_most: usize) {
-        for _ in 0..at_most {
-            match self.ends.first_key_value() {
-                Some((second, ending)) if second * 1000 <= now.as_millis() => {
-                    self.remove(ending.first());
-                }
-                _ => return,
-            }
+    /// Sees to it that the store may hold one session more, or says why not.
+    fn make_room(&mut self, batch: &mut Batch<'_>) -> Option<Outcome> {
+        let max_sessions = self.policy.max_sessions;
+        if self.len() < max_sessions {
+            return None;
         }
-    }
-
-    /// Before the node is called full: removes a session that ended within the second that is passing, if one
-    /// is found soon.
-    fn remove_one_ending(&mut self, now: Timestamp) -> bool {
-        let Some((_, ending)) = self.ends.first_key_value() else {
-            return false;
-        };
-        let ended = ending
-            .iter(&self.sessions, |session| &session.ending)
+        let expired = self
+            .tables
+            .expiring_first()
             .take(EXAMINED_WHEN_FULL)
-            .find(|slot| !self.sessions[*slot].lifetime.is_live(now));
-        ended.inspect(|slot| self.remove(*slot)).is_some()
+            .find(|slot| !self.tables[*slot].lifetime.is_live(batch.now));
+        match expired {
+            Some(slot) => self.remove_expired(slot, batch),
+            None => return Some(Outcome::Full { max_sessions }),
+        }
+        None
     }
 
-    /// Reads what the operations of a batch will need, step by step: at each step the processor can wait for the cache
-    /// lines of many operations at once, where it would wait for one after the other in [`Self::apply_one`].
-    /// Leaves in `found` the slot where each session is likely to be.
-    fn find_all(&mut self, batch: &[Operation<'_>]) {
-        let mut touched = 0;
-        for operation in batch {
-            touched ^= match operation {
-                Operation::Create { key, user, .. } => {
-                    self.by_key.touch(hash(key)) ^ self.by_name.touch(self.hash_of_name(user))
-                }
-                Operation::Validate { key } | Operation::Destroy { key } => {
-                    self.by_key.touch(hash(key))
-                }
-                Operation::Regenerate { old, new } => {
-                    self.by_key.touch(hash(old)) ^ self.by_key.touch(hash(new))
-                }
+    fn regenerate(
+        &mut self,
+        old: &SessionKey,
+        new: SessionKey,
+        reauthenticated: bool,
+        data: Option<&Cow<'_, str>>,
+        batch: &mut Batch<'_>,
+    ) -> Outcome {
+        let Presented::Current(slot) = self.present(old, batch) else {
+            return invalid(batch);
+        };
+        let session = &mut self.tables[slot];
+        session.lifetime.use_at(batch.now);
+        if reauthenticated {
+            session.lifetime.reauthenticate(batch.now);
+        }
+        if let Some(data) = data {
+            session.set_data(data);
+        }
+        let remembered = self.policy.remembers_retired().then_some(batch.now);
+        self.tables.rekey(slot, new, remembered);
+        let policy = &self.policy;
+        self.tables.forget_retired(slot, |retired| {
+            let oldest_is_of_use = retired.front().is_none_or(|oldest| {
+                policy.on_reuse == OnReuse::Revoke || policy.in_grace(batch.now, oldest.at)
+            });
+            oldest_is_of_use && retired.len() <= MAX_RETIRED_IDS
+        });
+        self.note(EventKind::Regenerated, slot, batch);
+        Outcome::Regenerated
+    }
+
+    fn update(&mut self, key: &SessionKey, data: &str, batch: &mut Batch<'_>) -> Outcome {
+        let Presented::Current(slot) = self.present(key, batch) else {
+            return invalid(batch);
+        };
+        let session = &mut self.tables[slot];
+        session.lifetime.use_at(batch.now);
+        session.set_data(data);
+        Outcome::Updated
+    }
+
+    fn list(
+        &mut self,
+        user: &str,
+        caller: Option<&SessionKey>,
+        limit: usize,
+        batch: &mut Batch<'_>,
+    ) -> Outcome {
+        let own = caller.and_then(|caller| self.current(caller, batch));
+        let first = batch.outcomes.listed_so_far();
+        let mut live = self
+            .tables
+            .of_user(user)
+            .filter(|slot| self.tables[*slot].lifetime.is_live(batch.now));
+        for slot in live.by_ref().take(limit) {
+            let session = &self.tables[slot];
+            let data = session.data().map(|data| batch.outcomes.keep(data));
+            batch.outcomes.list_one(Listed {
+                handle: session.handle(),
+                lifetime: session.lifetime,
+                data,
+                is_current: own == Some(slot),
+            });
+        }
+        Outcome::Sessions {
+            listed: first..batch.outcomes.listed_so_far(),
+            more: live.next().is_some(),
+        }
+    }
+
+    fn destroy_by_handle(&mut self, user: &str, handle: &Handle, batch: &mut Batch<'_>) {
+        let found = self.tables.of_user(user).find(|slot| {
+            let session = &self.tables[*slot];
+            session.lifetime.is_live(batch.now) && session.handle() == *handle
+        });
+        if let Some(slot) = found {
+            self.destroy(slot, EventKind::Destroyed(Reason::Handle), batch);
+        }
+    }
+
+    fn destroy_user(
+        &mut self,
+        user: &str,
+        except: Option<&SessionKey>,
+        batch: &mut Batch<'_>,
+    ) -> Outcome {
+        let spared = except.and_then(|except| self.current(except, batch));
+        let mut count = 0;
+        for slot in self.live_of_user(user, batch) {
+            if spared != Some(slot) {
+                self.destroy(slot, EventKind::Destroyed(Reason::User), batch);
+                count += 1;
+            }
+        }
+        Outcome::DestroyedMany { count }
+    }
+
+    fn destroy_all(&mut self, batch: &mut Batch<'_>) -> Outcome {
+        self.remove_all_expired(batch);
+        let count = self.tables.len() as u64;
+        let all = mem::replace(&mut self.tables, Tables::new());
+        self.dropping.push(all);
+        self.destroyed += count;
+        let kind = EventKind::AllDestroyed(count);
+        batch.outcomes.note(kind, || (None, None));
+        Outcome::DestroyedMany { count }
+    }
+
+    /// What a key that a peer has presented stands for; ends the session where it shows that an id was stolen.
+    fn present(&mut self, key: &SessionKey, batch: &mut Batch<'_>) -> Presented {
+        let Some(slot) = self.tables.find(key, batch.at) else {
+            return Presented::Nothing;
+        };
+        let session = &self.tables[slot];
+        if !session.lifetime.is_live(batch.now) {
+            return Presented::Nothing;
+        }
+        let Some(retired_at) = session.retired_at(key).filter(|_| session.key != *key) else {
+            return Presented::Current(slot);
+        };
+        if self.policy.in_grace(batch.now, retired_at) {
+            return Presented::InGrace(slot);
+        }
+        if self.policy.on_reuse == OnReuse::Revoke {
+            self.note(EventKind::ReuseDetected, slot, batch);
+            self.destroy(slot, EventKind::Destroyed(Reason::Reuse), batch);
+        }
+        Presented::Nothing
+    }
+
+    /// The session whose key a peer has presented, where a retired key will not do.
+    fn current(&mut self, key: &SessionKey, batch: &mut Batch<'_>) -> Option<Slot<Session>> {
+        match self.present(key, batch) {
+            Presented::Current(slot) => Some(slot),
+            Presented::InGrace(_) | Presented::Nothing => None,
+        }
+    }
+
+    /// A user's live sessions, the oldest first. Those that have expired are removed.
+    fn live_of_user(&mut self, user: &str, batch: &mut Batch<'_>) -> Vec<Slot<Session>> {
+        let is_live = |slot: &Slot<Session>| self.tables[*slot].lifetime.is_live(batch.now);
+        let (live, expired): (Vec<_>, Vec<_>) = self.tables.of_user(user).partition(is_live);
+        for slot in expired {
+            self.remove_expired(slot, batch);
+        }
+        live
+    }
+
+    fn destroy(&mut self, slot: Slot<Session>, why: EventKind, batch: &mut Batch<'_>) {
+        self.note(why, slot, batch);
+        self.tables.remove(slot);
+        self.destroyed += 1;
+    }
+
+    fn remove_expired(&mut self, slot: Slot<Session>, batch: &mut Batch<'_>) {
+        self.note(EventKind::Expired, slot, batch);
+        self.tables.remove(slot);
+        self.expired += 1;
+    }
+
+    /// Removes a few of the sessions that have expired: those of the seconds that are over.
+    fn remove_some_expired(&mut self, at_most: usize, batch: &mut Batch<'_>) {
+        for _ in 0..at_most {
+            let Some(slot) = self.tables.first_due(batch.now) else {
+                return;
             };
+            if self.tables[slot].lifetime.is_live(batch.now) {
+                self.tables.look_at_later(slot);
+            } else {
+                self.remove_expired(slot, batch);
+            }
         }
-        self.found.clear();
-        self.found.extend(batch.iter().map(|operation| {
-            presented_key(operation).map_or(Slot::NONE, |key| self.by_key.likely(hash(key)))
-        }));
-        let mut ends = 0;
-        for session in self
-            .found
-            .iter()
-            .filter_map(|slot| self.sessions.get(*slot))
-        {
-            ends ^= session.lifetime.ends_at().as_millis();
+    }
+
+    /// Removes every session that has expired, up to this millisecond.
+    fn remove_all_expired(&mut self, batch: &mut Batch<'_>) {
+        // Each is looked at once at the most.
+        self.remove_some_expired(self.len(), batch);
+        let expired: Vec<_> = self
+            .tables
+            .expiring_first()
+            .filter(|slot| !self.tables[*slot].lifetime.is_live(batch.now))
+            .collect();
+        for slot in expired {
+            self.remove_expired(slot, batch);
         }
-        let mut names = 0;
-        for session in self
-            .found
-            .iter()
-            .filter_map(|slot| self.sessions.get(*slot))
-        {
-            names ^= self.users[session.user].name.len();
-        }
-        // Without this, the compiler would see that nobody needs what was touched.
-        black_box((touched, ends, names));
+    }
+
+    fn note(&self, kind: EventKind, slot: Slot<Session>, batch: &mut Batch<'_>) {
+        batch.outcomes.note(kind, || {
+            let session = &self.tables[slot];
+            (
+                Some(self.tables.name_of_user(session)),
+                Some(session.handle()),
+            )
+        });
     }
 }
 
-/// The key of the session that an operation asks for; none where it makes one.
-fn presented_key<'a>(operation: &'a Operation<'_>) -> Option<&'a SessionKey> {
-    match operation {
-        Operation::Create { .. } => None,
-        Operation::Validate { key } | Operation::Destroy { key } => Some(key),
-        Operation::Regenerate { old, .. } => Some(old),
-    }
+fn invalid(batch: &mut Batch<'_>) -> Outcome {
+    batch.outcomes.note(EventKind::Invalid, || (None, None));
+    Outcome::Invalid
 }
 
 impl Store for MemoryStore {
     fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
-        for batch in batch.chunks(FOUND_TOGETHER) {
-            self.remove_ended(now, batch.len() * REMOVED_PER_OPERATION);
-            self.find_all(batch);
-            for (at, operation) in batch.iter().enumerate() {
-                self.apply_one(now, operation, self.found[at], outcomes);
+        for operations in batch.chunks(READ_AHEAD) {
+            let mut batch = Batch {
+                now,
+                outcomes,
+                at: 0,
+            };
+            self.remove_some_expired(operations.len() * REMOVED_PER_OPERATION, &mut batch);
+            self.dropping.pop_if(|tables| !tables.drop_chunk());
+            self.tables.read_ahead(operations);
+            for (at, operation) in operations.iter().enumerate() {
+                batch.at = at;
+                let outcome = self.apply_one(operation, &mut batch);
+                batch.outcomes.push(Ok(outcome));
             }
         }
     }
-}
-
-/// A session key is a piece of a SHA-256 digest: its first four bytes are as good a hash as any.
-fn hash(key: &SessionKey) -> u32 {
-    let (first, _) = key
-        .as_bytes()
-        .split_first_chunk()
-        .expect("a key has 16 bytes");
-    u32::from_le_bytes(*first)
-}
-
-/// The second at whose end, at the latest, a session has ended.
-fn last_second(lifetime: &Lifetime) -> u64 {
-    lifetime.ends_at().as_millis().div_ceil(1000)
 }

@@ -79,6 +79,11 @@ impl<T> Slab<T> {
         )
     }
 
+    /// On the way to the end of this slab: drops a part of it. False when nothing is left.
+    pub fn drop_chunk(&mut self) -> bool {
+        self.entries.drop_chunk()
+    }
+
     pub fn get(&self, slot: Slot<T>) -> Option<&T> {
         match self.entries.get(slot.number())? {
             Entry::Used(value) => Some(value),

@@ -1,0 +1,139 @@
+//! The audit: what happened to sessions, one JSON object a line, for whoever has to know who logged in from
+//! where and when a session ended (OWASP ASVS 5.0, chapter V16). It never holds a session id.
+
+use std::io::{self, Write};
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tracing::{info, warn};
+
+use crate::session::Timestamp;
+use crate::store::{Event, EventKind, Outcomes, Reason, Record};
+
+/// Writes events as they happen. What cannot be written is reported and given up: the audit never keeps a
+/// reply back.
+pub struct Audit {
+    output: Box<dyn Write>,
+    record: Record,
+    lines: Vec<u8>,
+    is_broken: bool,
+}
+
+/// A line of the audit.
+#[derive(Serialize)]
+struct Entry<'a> {
+    /// RFC 3339, in UTC.
+    time: String,
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handle: Option<String>,
+    /// Who sent the request, as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src: Option<&'a RawValue>,
+}
+
+impl Audit {
+    /// An audit of what `record` asks for. Give it a raw file: it writes the events of a batch at once.
+    pub fn new(output: Box<dyn Write>, record: Record) -> Self {
+        Self {
+            output,
+            record,
+            lines: Vec::new(),
+            is_broken: false,
+        }
+    }
+
+    /// What it has to be told.
+    pub fn record(&self) -> Record {
+        self.record
+    }
+
+    /// Writes the events of a batch. `src_of` gives the JSON text of the name of who asked for an operation.
+    pub fn write<'a>(
+        &mut self,
+        now: Timestamp,
+        outcomes: &'a Outcomes,
+        src_of: impl Fn(usize) -> Option<&'a str>,
+    ) {
+        if outcomes.events().is_empty() {
+            return;
+        }
+        let time = UNIX_EPOCH + Duration::from_millis(now.as_millis());
+        let time = humantime::format_rfc3339_millis(time).to_string();
+        self.lines.clear();
+        if self.is_broken {
+            // What failed may have left half a line.
+            self.lines.push(b'\n');
+        }
+        for event in outcomes.events() {
+            let entry = Entry {
+                time: time.clone(),
+                src: src_of(event.operation)
+                    .filter(|_| event.kind != EventKind::Expired)
+                    .and_then(|json| serde_json::from_str(json).ok()),
+                ..Entry::of(event, outcomes)
+            };
+            serde_json::to_writer(&mut self.lines, &entry).expect("an entry is JSON");
+            self.lines.push(b'\n');
+        }
+        let output = &mut self.output;
+        let written = output.write_all(&self.lines).and_then(|()| output.flush());
+        self.report(&written);
+    }
+
+    /// Says so when writing begins to fail, and when it succeeds again: not once for every batch.
+    fn report(&mut self, written: &io::Result<()>) {
+        match written {
+            Err(error) if !self.is_broken => {
+                warn!("--audit: cannot write, so session events are being lost: {error}");
+            }
+            Ok(()) if self.is_broken => info!("--audit: can be written again"),
+            _ => {}
+        }
+        self.is_broken = written.is_err();
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn of(event: &Event, outcomes: &'a Outcomes) -> Self {
+        let (name, reason, count) = match event.kind {
+            EventKind::Created => ("created", None, None),
+            EventKind::Validated => ("validated", None, None),
+            EventKind::Invalid => ("invalid", None, None),
+            EventKind::Regenerated => ("regenerated", None, None),
+            EventKind::ReuseDetected => ("reuse_detected", None, None),
+            EventKind::Evicted => ("evicted", None, None),
+            EventKind::Destroyed(reason) => ("destroyed", Some(reason.name()), None),
+            EventKind::AllDestroyed(count) => ("all_destroyed", None, Some(count)),
+            EventKind::Expired => ("expired", None, None),
+            EventKind::Rejected => ("rejected", None, None),
+        };
+        Self {
+            time: String::new(),
+            event: name,
+            reason,
+            count,
+            user: event.user.as_ref().map(|user| outcomes.text(user)),
+            handle: event.handle.map(|handle| handle.to_string()),
+            src: None,
+        }
+    }
+}
+
+impl Reason {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Handle => "handle",
+            Self::User => "user",
+            Self::Reuse => "reuse",
+        }
+    }
+}

@@ -112,8 +112,7 @@ fn encoding(criterion: &mut Criterion) {
 fn validate(key: SessionKey) -> Operation<'static> {
     Operation::Validate {
         key,
-        binding: None,
-        max_age: None,
+        conditions: None,
     }
 }
 
@@ -141,8 +140,7 @@ fn creates(numbers: std::ops::Range<usize>) -> Vec<Operation<'static>> {
         user: format!("user{number:08}").into(),
         ttl: TTL,
         idle_timeout: None,
-        data: None,
-        binding: None,
+        extras: None,
     };
     numbers.map(create).collect()
 }

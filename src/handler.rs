@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::id::{IdGenerator, SessionId};
-use crate::protocol::{Error, ErrorCode, ListedSession, Reply, Request, Stats};
+use crate::protocol::{
+    CreateOptions, Error, ErrorCode, ListedSession, Reply, Request, Stats, ValidateOptions,
+};
 use crate::session::{Binding, Handle, SessionKey, Timestamp};
-use crate::store::{Listed, Operation, Outcome, Outcomes, StoreError};
+use crate::store::{Changes, Conditions, Extras, Listed, Operation, Outcome, Outcomes, StoreError};
 
 /// What a session gets whose request asks for nothing in particular.
 #[derive(Clone, Copy, Debug)]
@@ -78,8 +80,7 @@ impl Handler {
             user: Cow::Owned(user.to_owned()),
             ttl: self.terms.ttl,
             idle_timeout: self.terms.idle_timeout,
-            data: None,
-            binding: None,
+            extras: None,
         }
     }
 
@@ -98,76 +99,63 @@ impl Handler {
             Request::Echo { json } => return (Taken::Echo(json), None),
             Request::ValidateSession {
                 session_id,
-                binding,
-                max_age,
+                options,
             } => Operation::Validate {
                 key: key(&session_id),
-                binding: binding.map(|property| Binding::to(&property)),
-                max_age,
+                conditions: options.map(|options| Box::new(conditions(&options))),
             },
-            Request::CreateSession {
-                user_id,
-                ttl,
-                idle_timeout,
-                data,
-                binding,
-            } => {
+            Request::CreateSession { user_id, options } => {
                 let id = self.ids.generate();
-                let operation = Operation::Create {
-                    key: id.key(),
-                    user: user_id,
-                    ttl: ttl.map_or(self.terms.ttl, Duration::from_secs),
-                    idle_timeout: match idle_timeout {
-                        None => self.terms.idle_timeout,
-                        Some(0) => None,
-                        Some(seconds) => Some(Duration::from_secs(seconds)),
+                let key = id.key();
+                let operation = match options {
+                    None => Operation::Create {
+                        key,
+                        user: user_id,
+                        ttl: self.terms.ttl,
+                        idle_timeout: self.terms.idle_timeout,
+                        extras: None,
                     },
-                    data,
-                    binding: binding.map(|property| Binding::to(&property)),
+                    Some(options) => self.create(key, user_id, *options),
                 };
                 return (Taken::AskedWith(id), Some(operation));
             }
             Request::RegenerateSession {
                 old_session_id,
-                reauthenticated,
-                data,
+                options,
             } => {
                 let id = self.ids.generate();
                 let operation = Operation::Regenerate {
                     old: key(&old_session_id),
                     new: id.key(),
-                    reauthenticated,
-                    data,
+                    changes: options.map(|options| {
+                        Box::new(Changes {
+                            reauthenticated: options.reauthenticated,
+                            data: options.data,
+                        })
+                    }),
                 };
                 return (Taken::AskedWith(id), Some(operation));
             }
-            Request::UpdateSession { session_id, data } => Operation::Update {
-                key: key(&session_id),
-                data,
+            Request::UpdateSession(update) => Operation::Update {
+                key: key(&update.session_id),
+                data: update.data,
             },
-            Request::ListSessions {
-                user_id,
-                session_id,
-                limit,
-            } => Operation::List {
-                user: user_id,
-                caller: session_id.as_ref().map(key),
-                limit,
+            Request::ListSessions(list) => Operation::List {
+                user: list.user_id,
+                caller: list.session_id.as_ref().map(key),
+                limit: list.limit,
             },
             Request::DestroySession { session_id } => Operation::Destroy {
                 key: key(&session_id),
             },
-            Request::DestroySessionByHandle { user_id, handle } => Operation::DestroyByHandle {
-                user: user_id,
-                handle: Handle::parse(&handle),
+            Request::DestroySessionByHandle(destroy) => Operation::DestroyByHandle {
+                user: destroy.user_id,
+                handle: Handle::parse(&destroy.handle),
             },
-            Request::DestroyUserSessions {
-                user_id,
-                except_session_id,
-            } => {
+            Request::DestroyUserSessions(destroy) => {
                 let operation = Operation::DestroyUser {
-                    user: user_id,
-                    except: except_session_id.as_ref().map(key),
+                    user: destroy.user_id,
+                    except: destroy.except_session_id.as_ref().map(key),
                 };
                 return (Taken::AskedOfUser, Some(operation));
             }
@@ -175,6 +163,33 @@ impl Handler {
             Request::Stats => Operation::Stats,
         };
         (Taken::Asked, Some(operation))
+    }
+
+    fn create<'a>(
+        &self,
+        key: SessionKey,
+        user: Cow<'a, str>,
+        options: CreateOptions<'a>,
+    ) -> Operation<'a> {
+        let CreateOptions {
+            ttl,
+            idle_timeout,
+            data,
+            binding,
+        } = options;
+        let binding = binding.map(|property| Binding::to(&property));
+        Operation::Create {
+            key,
+            user,
+            ttl: ttl.map_or(self.terms.ttl, Duration::from_secs),
+            idle_timeout: match idle_timeout {
+                None => self.terms.idle_timeout,
+                Some(0) => None,
+                Some(seconds) => Some(Duration::from_secs(seconds)),
+            },
+            extras: (data.is_some() || binding.is_some())
+                .then(|| Box::new(Extras { data, binding })),
+        }
     }
 
     /// The reply. Takes the outcome that belongs to this request from `outcomes_left`, if the store was asked;
@@ -295,6 +310,13 @@ impl Handler {
             _ => return,
         };
         *counter += 1;
+    }
+}
+
+fn conditions(options: &ValidateOptions<'_>) -> Conditions {
+    Conditions {
+        binding: options.binding.as_deref().map(Binding::to),
+        max_age: options.max_age,
     }
 }
 

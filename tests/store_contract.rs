@@ -76,16 +76,14 @@ fn create<'a>(id: &str, user: &'a str, ttl: Duration) -> Operation<'a> {
         user: user.into(),
         ttl,
         idle_timeout: None,
-        data: None,
-        binding: None,
+        extras: None,
     }
 }
 
 fn validate(id: &str) -> Operation<'static> {
     Operation::Validate {
         key: key(id),
-        binding: None,
-        max_age: None,
+        conditions: None,
     }
 }
 
@@ -93,8 +91,7 @@ fn regenerate(old: &str, new: &str) -> Operation<'static> {
     Operation::Regenerate {
         old: key(old),
         new: key(new),
-        reauthenticated: false,
-        data: None,
+        changes: None,
     }
 }
 

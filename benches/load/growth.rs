@@ -127,8 +127,7 @@ fn timed_create(
         user: user.as_str().into(),
         ttl: TTL,
         idle_timeout: None,
-        data: None,
-        binding: None,
+        extras: None,
     };
     timed(store, now, operation, outcomes)
 }
@@ -181,8 +180,7 @@ fn expire(sessions: usize) -> Result<(Slowest, usize)> {
         } else {
             let validate = Operation::Validate {
                 key: nobody,
-                binding: None,
-                max_age: None,
+                conditions: None,
             };
             timed(&mut store, later, validate, &mut outcomes)
         };

@@ -5,7 +5,11 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use super::field::{BodyIs, Field, Fields, MessageFields};
-use super::{Envelope, Error, ErrorCode, Limits, Message, Request, ReturnAddress};
+use super::{
+    CreateOptions, DestroySessionByHandle, DestroyUserSessions, Envelope, Error, ErrorCode, Limits,
+    ListSessions, Message, RegenerateOptions, Request, ReturnAddress, UpdateSession,
+    ValidateOptions,
+};
 
 /// The longest string that a field of a request may hold, in bytes of UTF-8: room for any user name or
 /// e-mail address, and a bound on what a session costs.
@@ -120,31 +124,31 @@ fn read_request<'a>(body: &Fields<'a>, limits: &Limits) -> Result<Request<'a>, E
     match &*kind {
         "validate_session" => Ok(Request::ValidateSession {
             session_id: string(body.session_id, "validate_session: session_id")?,
-            binding: optional_string(body.binding, "validate_session: binding")?,
-            max_age: optional_natural(body.max_age, "validate_session: max_age", 0..=u64::MAX)?,
+            options: read_validate_options(body)?,
         }),
-        "create_session" => read_create(body, limits),
+        "create_session" => Ok(Request::CreateSession {
+            user_id: string(body.user_id, "create_session: user_id")?,
+            options: read_create_options(body, limits)?,
+        }),
         "regenerate_session" => Ok(Request::RegenerateSession {
             old_session_id: string(body.old_session_id, "regenerate_session: old_session_id")?,
-            reauthenticated: optional_boolean(
-                body.reauthenticated,
-                "regenerate_session: reauthenticated",
-            )?,
-            data: optional_data(body.data, "regenerate_session: data", limits)?,
+            options: read_regenerate_options(body, limits)?,
         }),
-        "update_session" => Ok(Request::UpdateSession {
+        "update_session" => Ok(Request::UpdateSession(Box::new(UpdateSession {
             session_id: string(body.session_id, "update_session: session_id")?,
             data: data(body.data, "update_session: data", limits)?,
-        }),
+        }))),
         "list_sessions" => read_list(body),
         "destroy_session" => read_destroy(body),
-        "destroy_user_sessions" => Ok(Request::DestroyUserSessions {
-            user_id: string(body.user_id, "destroy_user_sessions: user_id")?,
-            except_session_id: optional_string(
-                body.except_session_id,
-                "destroy_user_sessions: except_session_id",
-            )?,
-        }),
+        "destroy_user_sessions" => Ok(Request::DestroyUserSessions(Box::new(
+            DestroyUserSessions {
+                user_id: string(body.user_id, "destroy_user_sessions: user_id")?,
+                except_session_id: optional_string(
+                    body.except_session_id,
+                    "destroy_user_sessions: except_session_id",
+                )?,
+            },
+        ))),
         "destroy_all_sessions" => Ok(Request::DestroyAllSessions),
         "stats" => Ok(Request::Stats),
         "echo" => match body.echo.json() {
@@ -165,26 +169,62 @@ fn read_request<'a>(body: &Fields<'a>, limits: &Limits) -> Result<Request<'a>, E
     }
 }
 
-fn read_create<'a>(body: &Fields<'a>, limits: &Limits) -> Result<Request<'a>, Error> {
+fn read_validate_options<'a>(body: &Fields<'a>) -> Result<Option<Box<ValidateOptions<'a>>>, Error> {
+    if [body.binding, body.max_age]
+        .iter()
+        .all(|field| field.is_absent())
+    {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(ValidateOptions {
+        binding: optional_string(body.binding, "validate_session: binding")?,
+        max_age: optional_natural(body.max_age, "validate_session: max_age", 0..=u64::MAX)?,
+    })))
+}
+
+fn read_create_options<'a>(
+    body: &Fields<'a>,
+    limits: &Limits,
+) -> Result<Option<Box<CreateOptions<'a>>>, Error> {
+    let options = [body.ttl, body.idle_timeout, body.data, body.binding];
+    if options.iter().all(|field| field.is_absent()) {
+        return Ok(None);
+    }
     let max_ttl = limits.max_ttl.as_secs();
     let idle_timeout = "create_session: idle_timeout";
-    Ok(Request::CreateSession {
-        user_id: string(body.user_id, "create_session: user_id")?,
+    Ok(Some(Box::new(CreateOptions {
         ttl: optional_natural(body.ttl, "create_session: ttl", 1..=max_ttl)?,
         idle_timeout: optional_natural(body.idle_timeout, idle_timeout, 0..=max_ttl)?,
         data: optional_data(body.data, "create_session: data", limits)?,
         binding: optional_string(body.binding, "create_session: binding")?,
-    })
+    })))
+}
+
+fn read_regenerate_options<'a>(
+    body: &Fields<'a>,
+    limits: &Limits,
+) -> Result<Option<Box<RegenerateOptions<'a>>>, Error> {
+    if [body.reauthenticated, body.data]
+        .iter()
+        .all(|field| field.is_absent())
+    {
+        return Ok(None);
+    }
+    let reauthenticated = "regenerate_session: reauthenticated";
+    Ok(Some(Box::new(RegenerateOptions {
+        reauthenticated: optional_boolean(body.reauthenticated, reauthenticated)?,
+        data: optional_data(body.data, "regenerate_session: data", limits)?,
+    })))
 }
 
 fn read_list<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
     let limit = optional_natural(body.limit, "list_sessions: limit", 1..=MAX_LIST_LIMIT)?;
     let limit = limit.unwrap_or(LIST_LIMIT);
-    Ok(Request::ListSessions {
+    Ok(Request::ListSessions(Box::new(ListSessions {
         user_id: string(body.user_id, "list_sessions: user_id")?,
         session_id: optional_string(body.session_id, "list_sessions: session_id")?,
         limit: usize::try_from(limit).expect("the limit is small"),
-    })
+    })))
 }
 
 /// By id, or by user and handle.
@@ -199,10 +239,12 @@ fn read_destroy<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
             "destroy_session: session_id must be absent when there is a handle, which needs a user_id",
         ));
     }
-    Ok(Request::DestroySessionByHandle {
-        user_id: string(body.user_id, "destroy_session: user_id")?,
-        handle: string(body.handle, "destroy_session: handle")?,
-    })
+    Ok(Request::DestroySessionByHandle(Box::new(
+        DestroySessionByHandle {
+            user_id: string(body.user_id, "destroy_session: user_id")?,
+            handle: string(body.handle, "destroy_session: handle")?,
+        },
+    )))
 }
 
 /// Reads a field that need not be there.

@@ -64,7 +64,7 @@ fn put_fields(out: &mut Vec<u8>, reply: &Reply<'_>) {
             put(out, r#","session_id":""#);
             put(out, session_id.expose());
             put(out, "\"");
-            put_count(out, "expires_at", *expires_at);
+            put_count(out, r#","expires_at":"#, *expires_at);
         }
         Reply::SessionValid {
             user_id,
@@ -73,13 +73,13 @@ fn put_fields(out: &mut Vec<u8>, reply: &Reply<'_>) {
         } => {
             put(out, r#","user_id":"#);
             put_string(out, user_id);
-            put_count(out, "expires_in", *expires_in);
+            put_count(out, r#","expires_in":"#, *expires_in);
             put_data(out, *data);
         }
         Reply::ReauthenticationRequired { user_id, auth_age } => {
             put(out, r#","user_id":"#);
             put_string(out, user_id);
-            put_count(out, "auth_age", *auth_age);
+            put_count(out, r#","auth_age":"#, *auth_age);
         }
         Reply::SessionList { sessions, more } => {
             put(out, r#","sessions":["#);
@@ -91,7 +91,7 @@ fn put_fields(out: &mut Vec<u8>, reply: &Reply<'_>) {
             put(out, if *more { r#"],"more":true"# } else { "]" });
         }
         Reply::UserSessionsDestroyed { count } | Reply::AllSessionsDestroyed { count } => {
-            put_count(out, "count", *count);
+            put_count(out, r#","count":"#, *count);
         }
         Reply::Stats(stats) => put_stats(out, stats),
         Reply::SessionRegenerated { new_session_id } => {
@@ -101,7 +101,7 @@ fn put_fields(out: &mut Vec<u8>, reply: &Reply<'_>) {
         }
         Reply::SessionDestroyed => put(out, r#","message":"Session destroyed""#),
         Reply::Error(error) => {
-            put_count(out, "code", error.code as u64);
+            put_count(out, r#","code":"#, error.code as u64);
             put(out, r#","text":"#);
             put_string(out, &error.text);
         }
@@ -113,10 +113,18 @@ fn put_listed(out: &mut Vec<u8>, listed: &ListedSession<'_>) {
     put(out, r#""handle":""#);
     put(out, &listed.handle.to_string());
     put(out, "\"");
-    put_count(out, "created_at", lifetime.created_at.unix_seconds());
-    put_count(out, "last_seen_at", lifetime.last_used_at.unix_seconds());
-    put_count(out, "auth_time", lifetime.auth_time.unix_seconds());
-    put_count(out, "expires_at", lifetime.expires_at().unix_seconds());
+    put_count(out, r#","created_at":"#, lifetime.created_at.unix_seconds());
+    put_count(
+        out,
+        r#","last_seen_at":"#,
+        lifetime.last_used_at.unix_seconds(),
+    );
+    put_count(out, r#","auth_time":"#, lifetime.auth_time.unix_seconds());
+    put_count(
+        out,
+        r#","expires_at":"#,
+        lifetime.expires_at().unix_seconds(),
+    );
     put_data(out, listed.data);
     if listed.is_current {
         put(out, r#","current":true"#);
@@ -125,15 +133,15 @@ fn put_listed(out: &mut Vec<u8>, listed: &ListedSession<'_>) {
 
 fn put_stats(out: &mut Vec<u8>, stats: &Stats) {
     let counts = [
-        ("sessions", stats.sessions),
-        ("users", stats.users),
-        ("created", Some(stats.created)),
-        ("validated", Some(stats.validated)),
-        ("invalid", Some(stats.invalid)),
-        ("regenerated", Some(stats.regenerated)),
-        ("destroyed", Some(stats.destroyed)),
-        ("expired", Some(stats.expired)),
-        ("errors", Some(stats.errors)),
+        (r#","sessions":"#, stats.sessions),
+        (r#","users":"#, stats.users),
+        (r#","created":"#, Some(stats.created)),
+        (r#","validated":"#, Some(stats.validated)),
+        (r#","invalid":"#, Some(stats.invalid)),
+        (r#","regenerated":"#, Some(stats.regenerated)),
+        (r#","destroyed":"#, Some(stats.destroyed)),
+        (r#","expired":"#, Some(stats.expired)),
+        (r#","errors":"#, Some(stats.errors)),
     ];
     for (name, count) in counts {
         if let Some(count) = count {
@@ -142,12 +150,10 @@ fn put_stats(out: &mut Vec<u8>, stats: &Stats) {
     }
 }
 
-/// A field with a number, which is not the first of its object.
+/// A field with a number: `name` is all of its JSON text before the number.
 fn put_count(out: &mut Vec<u8>, name: &str, count: u64) {
-    put(out, ",\"");
     put(out, name);
-    put(out, "\":");
-    put_number(out, count);
+    put(out, itoa::Buffer::new().format(count));
 }
 
 fn put_data(out: &mut Vec<u8>, data: Option<&str>) {
@@ -160,10 +166,6 @@ fn put_data(out: &mut Vec<u8>, data: Option<&str>) {
 /// Text that is JSON already.
 fn put(out: &mut Vec<u8>, json: &str) {
     out.extend_from_slice(json.as_bytes());
-}
-
-fn put_number(out: &mut Vec<u8>, number: u64) {
-    put(out, itoa::Buffer::new().format(number));
 }
 
 fn put_string(out: &mut Vec<u8>, text: &str) {

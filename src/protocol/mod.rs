@@ -66,72 +66,110 @@ pub enum Request<'a> {
     CreateSession {
         /// Whose.
         user_id: Cow<'a, str>,
-        /// Seconds, if not as the node sees fit.
-        ttl: Option<u64>,
-        /// Seconds, or 0 for none, if not as the node sees fit.
-        idle_timeout: Option<u64>,
-        /// A JSON object to keep in it.
-        data: Option<Cow<'a, str>>,
-        /// The client property that it is bound to.
-        binding: Option<Cow<'a, str>>,
+        /// What few requests say.
+        options: Option<Box<CreateOptions<'a>>>,
     },
     /// Ask whose session this is.
     ValidateSession {
         /// The id that was presented: a secret.
         session_id: Cow<'a, str>,
-        /// The client property that was presented.
-        binding: Option<Cow<'a, str>>,
-        /// The most seconds that may have passed since the user authenticated.
-        max_age: Option<u64>,
+        /// What few requests say.
+        options: Option<Box<ValidateOptions<'a>>>,
     },
     /// Give a session a new id, and end the old one.
     RegenerateSession {
         /// The id that was presented: a secret.
         old_session_id: Cow<'a, str>,
-        /// Whether the user has just authenticated again.
-        reauthenticated: bool,
-        /// A JSON object to replace what is kept in it.
-        data: Option<Cow<'a, str>>,
+        /// What few requests say.
+        options: Option<Box<RegenerateOptions<'a>>>,
     },
     /// Replace what is kept in a session.
-    UpdateSession {
-        /// The id that was presented: a secret.
-        session_id: Cow<'a, str>,
-        /// A JSON object.
-        data: Cow<'a, str>,
-    },
+    UpdateSession(Box<UpdateSession<'a>>),
     /// Show a user's sessions.
-    ListSessions {
-        /// Whose.
-        user_id: Cow<'a, str>,
-        /// The id that the asker presented as their own: a secret.
-        session_id: Option<Cow<'a, str>>,
-        /// How many to show at the most.
-        limit: usize,
-    },
+    ListSessions(Box<ListSessions<'a>>),
     /// End a session.
     DestroySession {
         /// The id that was presented: a secret.
         session_id: Cow<'a, str>,
     },
     /// End a session of which only the name is known.
-    DestroySessionByHandle {
-        /// Whose.
-        user_id: Cow<'a, str>,
-        /// Which.
-        handle: Cow<'a, str>,
-    },
+    DestroySessionByHandle(Box<DestroySessionByHandle<'a>>),
     /// End a user's sessions.
-    DestroyUserSessions {
-        /// Whose.
-        user_id: Cow<'a, str>,
-        /// The id of the one to spare: a secret.
-        except_session_id: Option<Cow<'a, str>>,
-    },
+    DestroyUserSessions(Box<DestroyUserSessions<'a>>),
     /// End everybody's sessions.
     DestroyAllSessions,
     /// Count.
     Stats,
+}
+
+/// The optional fields of `create_session`. Boxed, like all that most requests do not have: requests are moved
+/// about, and the smaller they are, the faster.
+#[derive(PartialEq, Eq)]
+pub struct CreateOptions<'a> {
+    /// Seconds, if not as the node sees fit.
+    pub ttl: Option<u64>,
+    /// Seconds, or 0 for none, if not as the node sees fit.
+    pub idle_timeout: Option<u64>,
+    /// A JSON object to keep in the session.
+    pub data: Option<Cow<'a, str>>,
+    /// The client property that the session is bound to.
+    pub binding: Option<Cow<'a, str>>,
+}
+
+/// The optional fields of `validate_session`.
+#[derive(PartialEq, Eq)]
+pub struct ValidateOptions<'a> {
+    /// The client property that was presented.
+    pub binding: Option<Cow<'a, str>>,
+    /// The most seconds that may have passed since the user authenticated.
+    pub max_age: Option<u64>,
+}
+
+/// The optional fields of `regenerate_session`.
+#[derive(PartialEq, Eq)]
+pub struct RegenerateOptions<'a> {
+    /// Whether the user has just authenticated again.
+    pub reauthenticated: bool,
+    /// A JSON object to replace what is kept in the session.
+    pub data: Option<Cow<'a, str>>,
+}
+
+/// The fields of `update_session`.
+#[derive(PartialEq, Eq)]
+pub struct UpdateSession<'a> {
+    /// The id that was presented: a secret.
+    pub session_id: Cow<'a, str>,
+    /// A JSON object.
+    pub data: Cow<'a, str>,
+}
+
+/// The fields of `list_sessions`.
+#[derive(PartialEq, Eq)]
+pub struct ListSessions<'a> {
+    /// Whose.
+    pub user_id: Cow<'a, str>,
+    /// The id that the asker presented as their own: a secret.
+    pub session_id: Option<Cow<'a, str>>,
+    /// How many to show at the most.
+    pub limit: usize,
+}
+
+/// The fields of `destroy_session` where it names a session by its handle.
+#[derive(PartialEq, Eq)]
+pub struct DestroySessionByHandle<'a> {
+    /// Whose.
+    pub user_id: Cow<'a, str>,
+    /// Which.
+    pub handle: Cow<'a, str>,
+}
+
+/// The fields of `destroy_user_sessions`.
+#[derive(PartialEq, Eq)]
+pub struct DestroyUserSessions<'a> {
+    /// Whose.
+    pub user_id: Cow<'a, str>,
+    /// The id of the one to spare: a secret.
+    pub except_session_id: Option<Cow<'a, str>>,
 }
 
 /// What a request may ask for at the most.

@@ -23,10 +23,9 @@
 //!             user: "alice".into(),
 //!             ttl,
 //!             idle_timeout: None,
-//!             data: None,
-//!             binding: None,
+//!             extras: None,
 //!         },
-//!         Operation::Validate { key, binding: None, max_age: None },
+//!         Operation::Validate { key, conditions: None },
 //!     ],
 //!     &mut outcomes,
 //! );
@@ -63,20 +62,16 @@ pub enum Operation<'a> {
         ttl: Duration,
         /// For how long it may go unused.
         idle_timeout: Option<Duration>,
-        /// What the application keeps in it: a JSON object.
-        data: Option<Cow<'a, str>>,
-        /// What it is bound to.
-        binding: Option<Binding>,
+        /// What few sessions begin with.
+        extras: Option<Box<Extras<'a>>>,
     },
     /// Say whose session this is, which is a use of it. Answered with [`Outcome::Valid`],
     /// [`Outcome::ReauthenticationRequired`] or [`Outcome::Invalid`].
     Validate {
         /// The key that was presented.
         key: SessionKey,
-        /// The binding that was presented: a session that is bound is valid with the same one only.
-        binding: Option<Binding>,
-        /// The most seconds that may have passed since the user authenticated.
-        max_age: Option<u64>,
+        /// What is to hold beside.
+        conditions: Option<Box<Conditions>>,
     },
     /// Give a session a new key and retire the old one, in one step: nobody sees both live, or neither. All else stays
     /// as it is. A use of the session. Answered with [`Outcome::Regenerated`] or [`Outcome::Invalid`].
@@ -85,10 +80,8 @@ pub enum Operation<'a> {
         old: SessionKey,
         /// The key of an id that was made for this step.
         new: SessionKey,
-        /// Whether the user has just authenticated again, so that the lifetime starts afresh.
-        reauthenticated: bool,
-        /// What replaces the session's data, if it is to be replaced.
-        data: Option<Cow<'a, str>>,
+        /// What is to change beside.
+        changes: Option<Box<Changes<'a>>>,
     },
     /// Replace a session's data, which is a use of it. Answered with [`Outcome::Updated`] or [`Outcome::Invalid`].
     Update {
@@ -130,6 +123,34 @@ pub enum Operation<'a> {
     DestroyAll,
     /// Count. Answered with [`Outcome::Stats`].
     Stats,
+}
+
+/// What few sessions begin with. Boxed in its operation, as are [`Conditions`] and [`Changes`]: operations are moved
+/// about, and without the boxes a validation took 8 % longer.
+#[derive(Default)]
+pub struct Extras<'a> {
+    /// What the application keeps in the session: a JSON object.
+    pub data: Option<Cow<'a, str>>,
+    /// What the session is bound to.
+    pub binding: Option<Binding>,
+}
+
+/// What is to hold for a session to be valid, beside its being live.
+#[derive(Default)]
+pub struct Conditions {
+    /// The binding that was presented: a session that is bound is valid with the same one only.
+    pub binding: Option<Binding>,
+    /// The most seconds that may have passed since the user authenticated.
+    pub max_age: Option<u64>,
+}
+
+/// What changes with a session's key.
+#[derive(Default)]
+pub struct Changes<'a> {
+    /// Whether the user has just authenticated again, so that the lifetime starts afresh.
+    pub reauthenticated: bool,
+    /// What replaces the session's data, if it is to be replaced.
+    pub data: Option<Cow<'a, str>>,
 }
 
 /// What a store answers.
@@ -370,6 +391,7 @@ impl Outcomes {
 
     /// Notes what happens during the operation whose outcome comes next. `of` tells whose session it is and which, and is
     /// asked only if the event is recorded.
+    #[inline]
     pub fn note<'t>(
         &mut self,
         kind: EventKind,

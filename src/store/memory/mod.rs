@@ -11,14 +11,15 @@ mod list;
 mod slab;
 mod tables;
 
-use std::borrow::Cow;
 use std::mem;
 
 use self::slab::Slot;
 use self::tables::{Rare, Session, Tables};
-use super::{EventKind, Listed, Operation, Outcome, Outcomes, Policy, Reason, Store};
+use super::{
+    Changes, Conditions, EventKind, Listed, Operation, Outcome, Outcomes, Policy, Reason, Store,
+};
 use crate::session::{
-    Binding, Handle, Lifetime, MAX_RETIRED_IDS, OnReuse, OnUserLimit, SessionKey, Timestamp,
+    Handle, Lifetime, MAX_RETIRED_IDS, OnReuse, OnUserLimit, SessionKey, Timestamp,
 };
 
 /// How many expired sessions one operation removes at the most: more than the one session that an operation
@@ -88,29 +89,23 @@ impl MemoryStore {
 
     fn apply_one(&mut self, operation: &Operation<'_>, batch: &mut Batch<'_>) -> Outcome {
         match operation {
-            Operation::Validate {
-                key,
-                binding,
-                max_age,
-            } => self.validate(key, binding.as_ref(), *max_age, batch),
+            Operation::Validate { key, conditions } => {
+                self.validate(key, conditions.as_deref(), batch)
+            }
             Operation::Create {
                 key,
                 user,
                 ttl,
                 idle_timeout,
-                data,
-                binding,
+                extras,
             } => {
                 let lifetime = Lifetime::begin(batch.now, *ttl, *idle_timeout);
-                let rare = Rare::of(data.as_deref(), *binding);
+                let rare = extras.as_deref().map(|extras| Box::new(Rare::of(extras)));
                 self.create(*key, user, lifetime, rare, batch)
             }
-            Operation::Regenerate {
-                old,
-                new,
-                reauthenticated,
-                data,
-            } => self.regenerate(old, *new, *reauthenticated, data.as_ref(), batch),
+            Operation::Regenerate { old, new, changes } => {
+                self.regenerate(old, *new, changes.as_deref(), batch)
+            }
             Operation::Update { key, data } => self.update(key, data, batch),
             Operation::List {
                 user,
@@ -151,30 +146,29 @@ impl MemoryStore {
     fn validate(
         &mut self,
         key: &SessionKey,
-        binding: Option<&Binding>,
-        max_age: Option<u64>,
+        conditions: Option<&Conditions>,
         batch: &mut Batch<'_>,
     ) -> Outcome {
         let slot = match self.present(key, batch) {
             Presented::Current(slot) | Presented::InGrace(slot) => slot,
             Presented::Nothing => return invalid(batch),
         };
-        let session = &mut self.tables[slot];
-        if session.binding().is_some() && session.binding() != binding {
+        let (session, user) = self.tables.session_and_user(slot);
+        if let Some(binding) = session.binding()
+            && conditions.and_then(|conditions| conditions.binding.as_ref()) != Some(binding)
+        {
             return invalid(batch);
         }
-        let auth_age =
-            max_age.and_then(|max_age| session.lifetime.auth_age_beyond(batch.now, max_age));
-        if auth_age.is_none() {
-            session.lifetime.use_at(batch.now);
-        }
-        let session = &self.tables[slot];
-        let user = self.tables.name_of_user(session);
-        if let Some(auth_age) = auth_age {
+        let max_age = conditions.and_then(|conditions| conditions.max_age);
+        if let Some(max_age) = max_age
+            && let Some(auth_age) = session.lifetime.auth_age_beyond(batch.now, max_age)
+        {
             let user = batch.outcomes.keep(user);
             return Outcome::ReauthenticationRequired { user, auth_age };
         }
-        self.note(EventKind::Validated, slot, batch);
+        session.lifetime.use_at(batch.now);
+        let of = || (Some(user), Some(session.handle()));
+        batch.outcomes.note(EventKind::Validated, of);
         Outcome::Valid {
             user: batch.outcomes.keep(user),
             data: session.data().map(|data| batch.outcomes.keep(data)),
@@ -246,8 +240,7 @@ impl MemoryStore {
         &mut self,
         old: &SessionKey,
         new: SessionKey,
-        reauthenticated: bool,
-        data: Option<&Cow<'_, str>>,
+        changes: Option<&Changes<'_>>,
         batch: &mut Batch<'_>,
     ) -> Outcome {
         let Presented::Current(slot) = self.present(old, batch) else {
@@ -255,10 +248,10 @@ impl MemoryStore {
         };
         let session = &mut self.tables[slot];
         session.lifetime.use_at(batch.now);
-        if reauthenticated {
+        if changes.is_some_and(|changes| changes.reauthenticated) {
             session.lifetime.reauthenticate(batch.now);
         }
-        if let Some(data) = data {
+        if let Some(data) = changes.and_then(|changes| changes.data.as_deref()) {
             session.set_data(data);
         }
         let remembered = self.policy.remembers_retired().then_some(batch.now);
@@ -352,6 +345,7 @@ impl MemoryStore {
     }
 
     /// What a key that a peer has presented stands for; ends the session where it shows that an id was stolen.
+    #[inline]
     fn present(&mut self, key: &SessionKey, batch: &mut Batch<'_>) -> Presented {
         let Some(slot) = self.tables.find(key, batch.at) else {
             return Presented::Nothing;

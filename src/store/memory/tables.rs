@@ -11,7 +11,7 @@ use super::index::Index;
 use super::list::{Links, List};
 use super::slab::{Slab, Slot};
 use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
-use crate::store::Operation;
+use crate::store::{Extras, Operation};
 
 /// What is asked for most stands first, so that it is in one cache line or two.
 #[repr(C)]
@@ -39,15 +39,13 @@ pub struct Rare {
 }
 
 impl Rare {
-    /// Of a new session; none when it has nothing that is rare.
-    pub fn of(data: Option<&str>, binding: Option<Binding>) -> Option<Box<Self>> {
-        (data.is_some() || binding.is_some()).then(|| {
-            Box::new(Self {
-                data: data.map(Into::into),
-                binding,
-                ..Self::default()
-            })
-        })
+    /// Of a session that begins with these.
+    pub fn of(extras: &Extras<'_>) -> Self {
+        Self {
+            data: extras.data.as_deref().map(Into::into),
+            binding: extras.binding,
+            ..Self::default()
+        }
     }
 }
 
@@ -141,6 +139,13 @@ impl Tables {
 
     pub fn user_count(&self) -> usize {
         self.users.len()
+    }
+
+    /// A session, and the name of its user.
+    pub fn session_and_user(&mut self, slot: Slot<Session>) -> (&mut Session, &str) {
+        let session = &mut self.sessions[slot];
+        let user = &self.users[session.user].name;
+        (session, user)
     }
 
     pub fn name_of_user(&self, session: &Session) -> &str {

@@ -165,6 +165,7 @@ impl Handler {
         (Taken::Asked, Some(operation))
     }
 
+    #[cold]
     fn create<'a>(
         &self,
         key: SessionKey,
@@ -320,6 +321,7 @@ fn conditions(options: &ValidateOptions<'_>) -> Conditions {
     }
 }
 
+#[cold]
 fn list<'r>(listed: &'r [Listed], outcomes: &'r Outcomes) -> Vec<ListedSession<'r>> {
     let show = |listed: &'r Listed| ListedSession {
         handle: listed.handle,
@@ -330,6 +332,7 @@ fn list<'r>(listed: &'r [Listed], outcomes: &'r Outcomes) -> Vec<ListedSession<'
     listed.iter().map(show).collect()
 }
 
+#[cold]
 fn refuse_create(why: &str) -> Reply<'static> {
     Reply::Error(Cow::Owned(Error::new(
         ErrorCode::TemporarilyUnavailable,
@@ -337,6 +340,7 @@ fn refuse_create(why: &str) -> Reply<'static> {
     )))
 }
 
+#[cold]
 fn explain(error: &StoreError) -> Error {
     let code = match error {
         StoreError::NoEffect(_) => ErrorCode::TemporarilyUnavailable,

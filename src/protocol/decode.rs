@@ -69,11 +69,10 @@ fn read_message<'a>(
     message: &MessageFields<'a>,
     limits: &Limits,
 ) -> Result<Option<Message<'a>>, Unanswerable> {
-    let top = &message.top;
-    if message.body_is == BodyIs::Absent && !top.kind.is_absent() {
-        return Ok(read_body(None, top, limits));
+    if message.body_is == BodyIs::Absent && !message.body.kind.is_absent() {
+        return Ok(read_body(None, &message.body, limits));
     }
-    let (Some(src), Some(dest)) = (top.src.string_json(), top.dest.string_json()) else {
+    let (Some(src), Some(dest)) = (message.src.string_json(), message.dest.string_json()) else {
         return Err(Unanswerable::NoSender);
     };
     let envelope = Some(Envelope {
@@ -217,6 +216,7 @@ fn read_regenerate_options<'a>(
     })))
 }
 
+#[cold]
 fn read_list<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
     let limit = optional_natural(body.limit, "list_sessions: limit", 1..=MAX_LIST_LIMIT)?;
     let limit = limit.unwrap_or(LIST_LIMIT);
@@ -228,6 +228,7 @@ fn read_list<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
 }
 
 /// By id, or by user and handle.
+#[cold]
 fn read_destroy<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
     if body.handle.is_absent() {
         return Ok(Request::DestroySession {
@@ -330,6 +331,7 @@ fn strings(field: Field<'_>, name: &str) -> Result<(), Error> {
 }
 
 /// What to say of a field that is not as it must be.
+#[cold]
 fn must_be(field: Field<'_>, name: &str, what: &str) -> Error {
     Error::malformed(if field.is_repeated() {
         format!("{name} must be given once only: {what}")
@@ -361,6 +363,7 @@ fn compact(json: &str) -> Cow<'_, str> {
 
 /// Reads of a faulty line what it takes to answer its sender: a peer that forgot to encode a user's name
 /// should hear of it rather than wait for a reply. Where that cannot be read, the line is given up.
+#[cold]
 fn salvage<'a>(line: &[u8], limits: &Limits) -> Result<Option<Message<'a>>, Unanswerable> {
     // What is not text becomes U+FFFD, and so does NUL, which JSON does not allow in a string.
     let text = String::from_utf8_lossy(line).replace('\0', REPLACEMENT);

@@ -100,12 +100,9 @@ pub(super) enum BodyIs {
     Repeated,
 }
 
-/// The fields of an object, be it a message or a body.
+/// The fields of a body.
 #[derive(Default, PartialEq, Eq)]
 pub(super) struct Fields<'a> {
-    pub(super) src: Field<'a>,
-    pub(super) dest: Field<'a>,
-    pub(super) body: Field<'a>,
     pub(super) kind: Field<'a>,
     pub(super) msg_id: Field<'a>,
     pub(super) in_reply_to: Field<'a>,
@@ -129,9 +126,6 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     fn named(&mut self, name: &str) -> Option<&mut Field<'a>> {
         Some(match name {
-            "src" => &mut self.src,
-            "dest" => &mut self.dest,
-            "body" => &mut self.body,
             "type" => &mut self.kind,
             "msg_id" => &mut self.msg_id,
             "in_reply_to" => &mut self.in_reply_to,
@@ -160,16 +154,19 @@ impl<'a> Fields<'a> {
             field.add(json);
         }
     }
+}
 
-    /// Reads the value that comes next in `map` into the field of this name, or past it.
-    fn read<M: MapAccess<'a>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
-        if let Some(field) = self.named(name) {
-            field.add(map.next_value::<&RawValue>()?.get());
-        } else {
-            map.next_value::<IgnoredAny>()?;
-        }
-        Ok(())
+/// Reads the value that comes next in `map` into `field`, or past it.
+fn read_value<'a, M: MapAccess<'a>>(
+    field: Option<&mut Field<'a>>,
+    map: &mut M,
+) -> Result<(), M::Error> {
+    if let Some(field) = field {
+        field.add(map.next_value::<&RawValue>()?.get());
+    } else {
+        map.next_value::<IgnoredAny>()?;
     }
+    Ok(())
 }
 
 /// Reads an object into fields that are there already, which saves moving them about.
@@ -190,7 +187,7 @@ impl<'de> Visitor<'de> for &mut Fields<'de> {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
         while let Some(name) = next_name(&mut map)? {
-            self.read(&name, &mut map)?;
+            read_value(self.named(&name), &mut map)?;
         }
         Ok(())
     }
@@ -199,12 +196,44 @@ impl<'de> Visitor<'de> for &mut Fields<'de> {
 /// The fields of a message and, read in the same pass, those of its body.
 #[derive(Default, PartialEq, Eq)]
 pub(super) struct MessageFields<'a> {
-    pub(super) top: Fields<'a>,
+    pub(super) src: Field<'a>,
+    pub(super) dest: Field<'a>,
     pub(super) body_is: BodyIs,
+    /// Those of the message itself where it has no body: then it may be a bare one.
     pub(super) body: Fields<'a>,
+    /// Whether the message itself had some of these.
+    has_bare: bool,
 }
 
 impl<'a> MessageFields<'a> {
+    /// Adds the JSON text of a value of the message itself.
+    pub(super) fn add(&mut self, name: &str, json: &'a str) {
+        if let Some(field) = self.named(name) {
+            field.add(json);
+        }
+    }
+
+    fn named(&mut self, name: &str) -> Option<&mut Field<'a>> {
+        match name {
+            "src" => Some(&mut self.src),
+            "dest" => Some(&mut self.dest),
+            _ if self.body_is == BodyIs::Absent => {
+                self.has_bare = true;
+                self.body.named(name)
+            }
+            _ => None,
+        }
+    }
+
+    /// The fields of the body, which begins: what the message itself had is none of them.
+    pub(super) fn begin_body(&mut self) -> &mut Fields<'a> {
+        if std::mem::take(&mut self.has_bare) {
+            self.body = Fields::default();
+        }
+        self.body_is = BodyIs::AnObject;
+        &mut self.body
+    }
+
     /// Reads a message whose body, if it has one, is an object, into these fields, which have to be empty. None,
     /// with something in them, when it is anything else.
     pub(super) fn read(&mut self, json: &'a str) -> Option<()> {
@@ -214,6 +243,7 @@ impl<'a> MessageFields<'a> {
         })
     }
 
+    #[cold]
     pub(super) fn read_general(&mut self, json: &'a str) -> Option<()> {
         let mut deserializer = serde_json::Deserializer::from_str(json);
         deserializer.deserialize_map(self).ok()?;
@@ -226,17 +256,17 @@ impl<'a> MessageFields<'a> {
     ///
     /// When it is not an object, or not JSON.
     pub(super) fn read_any(json: &'a str) -> Result<Self, serde_json::Error> {
-        let mut message = Self {
-            top: read_fields(json)?,
-            ..Self::default()
-        };
-        if message.top.body.is_repeated() {
+        let mut any = AnyFields::default();
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        deserializer.deserialize_map(&mut any)?;
+        deserializer.end()?;
+        let AnyFields { mut message, body } = any;
+        if body.is_repeated() {
             message.body_is = BodyIs::Repeated;
-        } else if let Some(body) = message.top.body.json() {
+        } else if let Some(body) = body.json() {
             message.body_is = BodyIs::NotAnObject;
             if let Ok(fields) = read_fields(body) {
-                message.body = fields;
-                message.body_is = BodyIs::AnObject;
+                *message.begin_body() = fields;
             }
         }
         Ok(message)
@@ -261,14 +291,39 @@ impl<'de> Visitor<'de> for &mut MessageFields<'de> {
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
         while let Some(name) = next_name(&mut map)? {
             if name != "body" {
-                self.top.read(&name, &mut map)?;
+                read_value(self.named(&name), &mut map)?;
             } else if self.body_is == BodyIs::Absent {
-                map.next_value_seed(&mut self.body)?;
-                self.body_is = BodyIs::AnObject;
+                map.next_value_seed(self.begin_body())?;
             } else {
                 map.next_value::<IgnoredAny>()?;
                 self.body_is = BodyIs::Repeated;
             }
+        }
+        Ok(())
+    }
+}
+
+/// The fields of a message, and its body as it stands.
+#[derive(Default)]
+struct AnyFields<'a> {
+    message: MessageFields<'a>,
+    body: Field<'a>,
+}
+
+impl<'de> Visitor<'de> for &mut AnyFields<'de> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        while let Some(name) = next_name(&mut map)? {
+            let field = match &*name {
+                "body" => Some(&mut self.body),
+                name => self.message.named(name),
+            };
+            read_value(field, &mut map)?;
         }
         Ok(())
     }

@@ -23,10 +23,9 @@ pub(super) fn read_into<'a>(line: &'a str, message: &mut MessageFields<'a>) -> O
     loop {
         let name = scanner.name()?;
         if name != "body" {
-            message.top.add(name, scanner.value()?);
+            message.add(name, scanner.value()?);
         } else if message.body_is == BodyIs::Absent {
-            scanner.object(&mut message.body)?;
-            message.body_is = BodyIs::AnObject;
+            scanner.object(message.begin_body())?;
         } else {
             return None;
         }

@@ -200,6 +200,7 @@ impl MemoryStore {
     }
 
     /// Sees to it that the user may have one session more, or says why not.
+    #[cold]
     fn make_room_for_user(&mut self, user: &str, batch: &mut Batch<'_>) -> Option<Outcome> {
         let max_sessions_per_user = self.policy.max_sessions_per_user?;
         let live = self.live_of_user(user, batch);
@@ -267,6 +268,7 @@ impl MemoryStore {
         Outcome::Regenerated
     }
 
+    #[cold]
     fn update(&mut self, key: &SessionKey, data: &str, batch: &mut Batch<'_>) -> Outcome {
         let Presented::Current(slot) = self.present(key, batch) else {
             return invalid(batch);
@@ -277,6 +279,7 @@ impl MemoryStore {
         Outcome::Updated
     }
 
+    #[cold]
     fn list(
         &mut self,
         user: &str,
@@ -306,6 +309,7 @@ impl MemoryStore {
         }
     }
 
+    #[cold]
     fn destroy_by_handle(&mut self, user: &str, handle: &Handle, batch: &mut Batch<'_>) {
         let found = self.tables.of_user(user).find(|slot| {
             let session = &self.tables[*slot];
@@ -316,6 +320,7 @@ impl MemoryStore {
         }
     }
 
+    #[cold]
     fn destroy_user(
         &mut self,
         user: &str,
@@ -333,6 +338,7 @@ impl MemoryStore {
         Outcome::DestroyedMany { count }
     }
 
+    #[cold]
     fn destroy_all(&mut self, batch: &mut Batch<'_>) -> Outcome {
         self.remove_all_expired(batch);
         let count = self.tables.len() as u64;
@@ -412,6 +418,7 @@ impl MemoryStore {
     }
 
     /// Removes every session that has expired, up to this millisecond.
+    #[cold]
     fn remove_all_expired(&mut self, batch: &mut Batch<'_>) {
         // Each is looked at once at the most.
         self.remove_some_expired(self.len(), batch);

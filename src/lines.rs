@@ -72,7 +72,10 @@ impl LineReader {
     fn fill(&mut self, input: &mut impl Read) -> io::Result<usize> {
         let wanted = self.filled + READ_BYTES;
         if self.buffer.len() < wanted {
-            self.buffer.resize(wanted, 0);
+            // Memory that comes zeroed from the system, rather than `resize`, which writes the zeros.
+            let mut roomier = vec![0; wanted];
+            roomier[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
+            self.buffer = roomier;
         }
         loop {
             match input.read(&mut self.buffer[self.filled..wanted]) {

@@ -10,10 +10,15 @@ use tracing::{debug, warn};
 
 use crate::audit::Audit;
 use crate::clock::Clock;
-use crate::handler::Handler;
+use crate::handler::{Handler, Taken};
 use crate::lines::{Line, LineReader, Lines};
-use crate::protocol::{self, Limits, Message, ReplyFormat};
-use crate::store::{Outcome, Outcomes, Store};
+use crate::protocol::{self, Limits, Message, ReplyFormat, ReturnAddress};
+use crate::session::Timestamp;
+use crate::store::{Operation, Outcome, Outcomes, Store};
+
+/// A list of sessions may be long, so a batch is carried out list by list, and what has been replied is written when
+/// it is more than this: a peer that asks for many lists with one write must not fill the memory with them.
+const MAX_REPLY_BYTES_HELD: usize = 1024 * 1024;
 
 /// How a node treats its input and forms its replies.
 #[derive(Clone, Debug)]
@@ -120,31 +125,49 @@ impl<S: Store, C: Clock> Node<S, C> {
     pub fn run(&mut self, mut input: impl Read, mut output: impl Write) -> Result<(), RunError> {
         let mut reader = LineReader::new(self.options.max_line_bytes);
         while let Some(lines) = reader.read_batch(&mut input).map_err(RunError::Input)? {
-            self.answer(lines);
-            let written = output
-                .write_all(&self.replies)
-                .and_then(|()| output.flush());
-            match written {
+            match self.answer(lines, &mut output) {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-                written => written.map_err(RunError::Output)?,
+                answered => answered.map_err(RunError::Output)?,
             }
         }
         Ok(())
     }
 
-    /// Carries out a batch, and leaves the replies in `self.replies`.
-    fn answer(&mut self, lines: Lines<'_>) {
+    /// Carries out a batch, and writes the replies.
+    fn answer(&mut self, lines: Lines<'_>, output: &mut impl Write) -> io::Result<()> {
         let now = self.clock.now();
+        let limits = self.options.limits;
         let mut requests = Vec::with_capacity(self.batch_size);
         let mut operations = Vec::with_capacity(self.batch_size);
-        let limits = &self.options.limits;
-        for message in lines.filter_map(|line| read_message(line, limits)) {
+        for message in lines.filter_map(|line| read_message(line, &limits)) {
             let (taken, operation) = self.handler.take_up(message.request);
+            let ends_piece = matches!(operation, Some(Operation::List { .. }));
             requests.push((message.return_address, taken));
             operations.extend(operation);
+            if ends_piece {
+                self.carry_out(now, &requests, &operations);
+                requests.clear();
+                operations.clear();
+                if self.replies.len() > MAX_REPLY_BYTES_HELD {
+                    self.write_replies(output)?;
+                }
+            }
         }
+        self.batch_size = requests.len();
+        self.carry_out(now, &requests, &operations);
+        self.write_replies(output)
+    }
+
+    /// Applies the operations of `requests`, and adds the replies to `self.replies`.
+    fn carry_out(
+        &mut self,
+        now: Timestamp,
+        requests: &[(ReturnAddress<'_>, Taken<'_>)],
+        operations: &[Operation<'_>],
+    ) {
         self.outcomes.clear();
-        self.store.apply(now, &operations, &mut self.outcomes);
+        self.store.apply(now, operations, &mut self.outcomes);
+        debug!("{} requests", requests.len());
 
         if let Some(audit) = &mut self.audit
             && !self.outcomes.events().is_empty()
@@ -154,12 +177,9 @@ impl<S: Store, C: Clock> Node<S, C> {
             let src_of = |operation: usize| senders.get(operation).copied().flatten();
             audit.write(now, &self.outcomes, src_of);
         }
-        debug!("a batch of {} requests", requests.len());
 
-        self.batch_size = requests.len();
-        self.replies.clear();
         let mut outcomes_left = self.outcomes.list().iter();
-        for (return_address, taken) in &requests {
+        for (return_address, taken) in requests {
             let reply = self
                 .handler
                 .reply(taken, &mut outcomes_left, &self.outcomes, now);
@@ -170,6 +190,14 @@ impl<S: Store, C: Clock> Node<S, C> {
                 &mut self.replies,
             );
         }
+    }
+
+    fn write_replies(&mut self, output: &mut impl Write) -> io::Result<()> {
+        let written = output
+            .write_all(&self.replies)
+            .and_then(|()| output.flush());
+        self.replies.clear();
+        written
     }
 }
 

@@ -117,13 +117,14 @@ impl<T> Index<T> {
         self.place(Entry { hash, slot });
     }
 
-    /// Takes out the entry of `slot`, if there is one.
+    /// Takes out the entry of this hash and `slot`, if there is one. A slot may have entries of other hashes.
     pub fn remove(&mut self, hash: u32, slot: Slot<T>) {
         let home = self.home(hash);
         let mut bucket = &mut self.buckets[home];
         loop {
             let entries = &mut bucket.entries;
-            if let Some(entry) = entries.iter_mut().find(|entry| entry.slot == slot) {
+            let is_it = |entry: &&mut Entry<T>| entry.hash == hash && entry.slot == slot;
+            if let Some(entry) = entries.iter_mut().find(is_it) {
                 *entry = Entry::FREE;
                 self.len -= 1;
                 return;
@@ -255,6 +256,18 @@ mod tests {
         }
         assert_eq!(index.buckets.len(), 100_000 / LOAD);
         assert!(index.overflow.len() < index.buckets.len() / 10);
+    }
+
+    #[test]
+    fn a_slot_may_have_several_hashes_of_one_bucket() {
+        let mut slab = Slab::new();
+        let mut index = Index::new();
+        let slot = slab.insert(());
+        index.insert(1, slot);
+        index.insert(2, slot);
+        index.remove(2, slot);
+        assert!(index.find(1, |_| true) == Some(slot));
+        assert!(index.find(2, |_| true).is_none());
     }
 
     #[test]

@@ -1,0 +1,399 @@
+//! What the protocol promises, in the simplest way that could be right: one list of sessions, and a search through
+//! all of it for everything. Shares no code with the node.
+
+use serde_json::{Map, Value, json};
+
+/// How the node is set up. Durations are in seconds.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub ttl: u64,
+    pub idle_timeout: Option<u64>,
+    pub max_sessions: usize,
+    pub max_sessions_per_user: Option<usize>,
+    pub evict_oldest: bool,
+    pub rotation_grace: u64,
+    pub revoke_on_reuse: bool,
+}
+
+/// A live session. Times are in milliseconds.
+struct Session {
+    id: String,
+    user: Value,
+    created_at: u64,
+    auth_time: u64,
+    last_seen_at: u64,
+    ends_at: u64,
+    ttl: u64,
+    idle_timeout: Option<u64>,
+    data: Option<Value>,
+    binding: Option<Value>,
+    /// Ids that were this session's, and when they were retired.
+    retired: Vec<(String, u64)>,
+    /// Once it has been seen in a list.
+    handle: Option<String>,
+}
+
+impl Session {
+    fn expires_at(&self) -> u64 {
+        match self.idle_timeout {
+            Some(idle_timeout) => self.ends_at.min(self.last_seen_at + idle_timeout),
+            None => self.ends_at,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    created: u64,
+    validated: u64,
+    invalid: u64,
+    regenerated: u64,
+    destroyed: u64,
+    expired: u64,
+    errors: u64,
+}
+
+pub struct Model {
+    rules: Rules,
+    pub now: u64,
+    /// Every id that was ever handed out.
+    pub ids: Vec<String>,
+    /// Handles of sessions that have ended.
+    old_handles: Vec<String>,
+    /// The live ones, oldest first.
+    sessions: Vec<Session>,
+    counts: Counts,
+}
+
+/// What an id stands for.
+enum Presented {
+    Nothing,
+    Current(usize),
+    InGrace(usize),
+}
+
+impl Model {
+    pub fn new(rules: Rules, now: u64) -> Self {
+        Self {
+            rules,
+            now,
+            ids: Vec::new(),
+            old_handles: Vec::new(),
+            sessions: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Every handle that was ever seen.
+    pub fn handles(&self) -> impl Iterator<Item = &str> {
+        let live = self
+            .sessions
+            .iter()
+            .filter_map(|session| session.handle.as_deref());
+        self.old_handles.iter().map(String::as_str).chain(live)
+    }
+
+    /// The moments to come at which something ends.
+    pub fn ends(&self) -> Vec<u64> {
+        let grace = self.rules.rotation_grace * 1000;
+        let retired = self.sessions.iter().flat_map(|session| &session.retired);
+        self.sessions
+            .iter()
+            .map(Session::expires_at)
+            .chain(retired.map(|(_, at)| at + grace))
+            .filter(|end| *end > self.now)
+            .collect()
+    }
+
+    pub fn wait(&mut self, millis: u64) {
+        self.now += millis;
+        let before = self.sessions.len();
+        let now = self.now;
+        for session in self
+            .sessions
+            .iter()
+            .filter(|session| session.expires_at() <= now)
+        {
+            self.old_handles.extend(session.handle.clone());
+        }
+        self.sessions.retain(|session| now < session.expires_at());
+        self.counts.expired += (before - self.sessions.len()) as u64;
+    }
+
+    /// What a request is to be answered. What only the node can know, ids and handles, is taken from its `reply` if
+    /// it is new.
+    pub fn answer(&mut self, request: &Map<String, Value>, reply: &Value) -> Value {
+        match request["type"].as_str().expect("a type") {
+            "create_session" => self.create(request, reply),
+            "validate_session" => self.validate(request),
+            "regenerate_session" => self.regenerate(request, reply),
+            "update_session" => self.update(request),
+            "list_sessions" => self.list(request, reply),
+            "destroy_session" => {
+                self.destroy(request);
+                json!({"type": "session_destroyed", "message": "Session destroyed"})
+            }
+            "destroy_user_sessions" => {
+                let spared = match self.present(request.get("except_session_id")) {
+                    Presented::Current(at) => Some(self.sessions[at].id.clone()),
+                    _ => None,
+                };
+                let count = self.end_all(|session| {
+                    session.user == request["user_id"] && Some(&session.id) != spared.as_ref()
+                });
+                json!({"type": "user_sessions_destroyed", "count": count})
+            }
+            "destroy_all_sessions" => {
+                let count = self.end_all(|_| true);
+                json!({"type": "all_sessions_destroyed", "count": count})
+            }
+            "stats" => self.stats(),
+            other => panic!("the model does not know {other}"),
+        }
+    }
+
+    fn create(&mut self, request: &Map<String, Value>, reply: &Value) -> Value {
+        let user = &request["user_id"];
+        let of_user = self.sessions.iter().filter(|one| one.user == *user).count();
+        if let Some(limit) = self.rules.max_sessions_per_user
+            && of_user >= limit
+        {
+            if !self.rules.evict_oldest {
+                return self.refuse(format!(
+                    "the user already has the limit of {limit} live sessions (--max-sessions-per-user)"
+                ));
+            }
+            let oldest = self.sessions.iter().position(|one| one.user == *user);
+            self.end(oldest.expect("there is one"));
+        }
+        let limit = self.rules.max_sessions;
+        if self.sessions.len() >= limit {
+            return self.refuse(format!(
+                "the node already holds its limit of {limit} live sessions (--max-sessions)"
+            ));
+        }
+        let ttl = request.get("ttl").map_or(self.rules.ttl, number) * 1000;
+        let idle_timeout = match request.get("idle_timeout").map(number) {
+            Some(0) => None,
+            Some(seconds) => Some(seconds),
+            None => self.rules.idle_timeout,
+        };
+        let session = Session {
+            id: self.new_id(&reply["session_id"]),
+            user: user.clone(),
+            created_at: self.now,
+            auth_time: self.now,
+            last_seen_at: self.now,
+            ends_at: self.now + ttl,
+            ttl,
+            idle_timeout: idle_timeout.map(|seconds| seconds * 1000),
+            data: request.get("data").cloned(),
+            binding: request.get("binding").cloned(),
+            retired: Vec::new(),
+            handle: None,
+        };
+        self.counts.created += 1;
+        let created = json!({
+            "type": "session_created", "session_id": session.id, "expires_at": session.expires_at() / 1000
+        });
+        self.sessions.push(session);
+        created
+    }
+
+    fn validate(&mut self, request: &Map<String, Value>) -> Value {
+        let at = match self.present(request.get("session_id")) {
+            Presented::Current(at) | Presented::InGrace(at) => at,
+            Presented::Nothing => return self.invalid(),
+        };
+        let session = &mut self.sessions[at];
+        if session.binding.is_some() && session.binding.as_ref() != request.get("binding") {
+            return self.invalid();
+        }
+        let age = self.now - session.auth_time;
+        if let Some(max_age) = request.get("max_age").map(number)
+            && age > max_age * 1000
+        {
+            return json!({
+                "type": "reauthentication_required", "user_id": session.user, "auth_age": age.div_ceil(1000)
+            });
+        }
+        session.last_seen_at = self.now;
+        self.counts.validated += 1;
+        let mut valid = json!({
+            "type": "session_valid", "user_id": session.user,
+            "expires_in": (session.expires_at() - self.now).div_ceil(1000)
+        });
+        if let Some(data) = &session.data {
+            valid["data"] = data.clone();
+        }
+        valid
+    }
+
+    fn regenerate(&mut self, request: &Map<String, Value>, reply: &Value) -> Value {
+        let Presented::Current(at) = self.present(request.get("old_session_id")) else {
+            return self.invalid();
+        };
+        let new_id = self.new_id(&reply["new_session_id"]);
+        let session = &mut self.sessions[at];
+        let old_id = std::mem::replace(&mut session.id, new_id.clone());
+        session.retired.push((old_id, self.now));
+        session.last_seen_at = self.now;
+        if request.get("reauthenticated") == Some(&Value::Bool(true)) {
+            session.auth_time = self.now;
+            session.ends_at = self.now + session.ttl;
+        }
+        if let Some(data) = request.get("data") {
+            session.data = Some(data.clone());
+        }
+        self.counts.regenerated += 1;
+        json!({"type": "session_regenerated", "new_session_id": new_id})
+    }
+
+    fn update(&mut self, request: &Map<String, Value>) -> Value {
+        let Presented::Current(at) = self.present(request.get("session_id")) else {
+            return self.invalid();
+        };
+        let session = &mut self.sessions[at];
+        session.last_seen_at = self.now;
+        session.data = Some(request["data"].clone());
+        json!({"type": "session_updated"})
+    }
+
+    fn list(&mut self, request: &Map<String, Value>, reply: &Value) -> Value {
+        let own = match self.present(request.get("session_id")) {
+            Presented::Current(at) => Some(self.sessions[at].id.clone()),
+            _ => None,
+        };
+        let limit = request.get("limit").map_or(100, number);
+        let mut seen: Vec<String> = self.handles().map(str::to_owned).collect();
+        let mut listed = Vec::new();
+        let mut more = false;
+        let user = &request["user_id"];
+        for session in self.sessions.iter_mut().filter(|one| one.user == *user) {
+            if listed.len() as u64 == limit {
+                more = true;
+                break;
+            }
+            let handle = session.handle.get_or_insert_with(|| {
+                let new = reply["sessions"][listed.len()]["handle"].as_str();
+                let new = new.unwrap_or("missing").to_owned();
+                assert!(!seen.contains(&new), "two sessions have the handle {new}");
+                assert!(!self.ids.contains(&new), "a handle is an id");
+                seen.push(new.clone());
+                new
+            });
+            let mut one = json!({
+                "handle": handle,
+                "created_at": session.created_at / 1000,
+                "last_seen_at": session.last_seen_at / 1000,
+                "auth_time": session.auth_time / 1000,
+                "expires_at": session.expires_at() / 1000,
+            });
+            if let Some(data) = &session.data {
+                one["data"] = data.clone();
+            }
+            if own.as_ref() == Some(&session.id) {
+                one["current"] = true.into();
+            }
+            listed.push(one);
+        }
+        let mut list = json!({"type": "session_list", "sessions": listed});
+        if more {
+            list["more"] = true.into();
+        }
+        list
+    }
+
+    fn destroy(&mut self, request: &Map<String, Value>) {
+        if let Some(handle) = request.get("handle") {
+            let is_it = |session: &Session| {
+                session.user == request["user_id"] && session.handle.as_deref() == handle.as_str()
+            };
+            self.end_all(is_it);
+        } else if let Presented::Current(at) | Presented::InGrace(at) =
+            self.present(request.get("session_id"))
+        {
+            self.end(at);
+        }
+    }
+
+    fn stats(&self) -> Value {
+        let mut users: Vec<&Value> = Vec::new();
+        for session in &self.sessions {
+            if !users.contains(&&session.user) {
+                users.push(&session.user);
+            }
+        }
+        let counts = &self.counts;
+        json!({
+            "type": "stats",
+            "sessions": self.sessions.len(),
+            "users": users.len(),
+            "created": counts.created,
+            "validated": counts.validated,
+            "invalid": counts.invalid,
+            "regenerated": counts.regenerated,
+            "destroyed": counts.destroyed,
+            "expired": counts.expired,
+            "errors": counts.errors,
+        })
+    }
+
+    /// Finds what an id stands for; one that was retired too long ago ends its session, if that is the rule.
+    fn present(&mut self, id: Option<&Value>) -> Presented {
+        let Some(id) = id.and_then(Value::as_str) else {
+            return Presented::Nothing;
+        };
+        for at in 0..self.sessions.len() {
+            if self.sessions[at].id == id {
+                return Presented::Current(at);
+            }
+            let retired = &self.sessions[at].retired;
+            if let Some((_, retired_at)) = retired.iter().find(|(retired, _)| retired == id) {
+                if self.now < retired_at + self.rules.rotation_grace * 1000 {
+                    return Presented::InGrace(at);
+                }
+                if self.rules.revoke_on_reuse {
+                    self.end(at);
+                }
+                return Presented::Nothing;
+            }
+        }
+        Presented::Nothing
+    }
+
+    fn end(&mut self, at: usize) {
+        let session = self.sessions.remove(at);
+        self.old_handles.extend(session.handle);
+        self.counts.destroyed += 1;
+    }
+
+    fn end_all(&mut self, which: impl Fn(&Session) -> bool) -> usize {
+        let before = self.sessions.len();
+        while let Some(at) = self.sessions.iter().position(&which) {
+            self.end(at);
+        }
+        before - self.sessions.len()
+    }
+
+    fn new_id(&mut self, id: &Value) -> String {
+        let id = id.as_str().unwrap_or("missing").to_owned();
+        assert!(!self.ids.contains(&id), "an id was handed out twice");
+        self.ids.push(id.clone());
+        id
+    }
+
+    fn invalid(&mut self) -> Value {
+        self.counts.invalid += 1;
+        json!({"type": "session_invalid"})
+    }
+
+    fn refuse(&mut self, why: String) -> Value {
+        self.counts.errors += 1;
+        json!({"type": "error", "code": 11, "text": format!("create_session: {why}")})
+    }
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().expect("a number that is not negative")
+}

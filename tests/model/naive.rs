@@ -159,7 +159,7 @@ impl Model {
             && of_user >= limit
         {
             if !self.rules.evict_oldest {
-                return self.refuse(format!(
+                return self.refuse(&format!(
                     "the user already has the limit of {limit} live sessions (--max-sessions-per-user)"
                 ));
             }
@@ -168,7 +168,7 @@ impl Model {
         }
         let limit = self.rules.max_sessions;
         if self.sessions.len() >= limit {
-            return self.refuse(format!(
+            return self.refuse(&format!(
                 "the node already holds its limit of {limit} live sessions (--max-sessions)"
             ));
         }
@@ -388,7 +388,7 @@ impl Model {
         json!({"type": "session_invalid"})
     }
 
-    fn refuse(&mut self, why: String) -> Value {
+    fn refuse(&mut self, why: &str) -> Value {
         self.counts.errors += 1;
         json!({"type": "error", "code": 11, "text": format!("create_session: {why}")})
     }

@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod errors;
+pub mod timed;
 
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read, Write};

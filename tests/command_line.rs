@@ -52,6 +52,13 @@ fn a_wrong_value_ends_with_status_2_and_says_what_was_expected() {
             "--ttl must not be longer than --max-ttl",
         ),
         (&["--max-ttl", "1.5"], "--max-ttl"),
+        (&["--idle-timeout", "1ms"], "or 0"),
+        (&["--rotation-grace", "soon"], "--rotation-grace"),
+        (&["--on-reuse", "report"], "ignore, revoke"),
+        (&["--on-user-limit", "evict"], "evict-oldest, reject"),
+        (&["--max-sessions-per-user", "0"], "a whole number from 1"),
+        (&["--max-data-bytes", "1"], "a whole number from 2"),
+        (&["--max-data-bytes", "1048577"], "to 1048576"),
         (&["--max-sessions", "0"], "a whole number from 1"),
         (&["--max-sessions", "many"], "--max-sessions"),
         (&["--max-line-bytes", "63"], "a whole number from 64"),
@@ -194,10 +201,57 @@ fn several_sessions_may_be_preloaded() {
 }
 
 #[test]
+fn sessions_follow_the_rules_that_the_options_set() {
+    let create = |fields: &str| format!(r#"{{"type":"create_session","user_id":"alice"{fields}}}"#);
+    let created = |expires_at: &str| {
+        format!(r#"\{{"type":"session_created","session_id":"[^"]+","expires_at":{expires_at}\}}"#)
+    };
+    let regenerate = r#"{"type":"regenerate_session","old_session_id":"abc123"}"#;
+    let regenerated = r#"\{"type":"session_regenerated","new_session_id":"[^"]+"\}"#;
+    let valid = r#"\{"type":"session_valid","user_id":"user123","expires_in":3600\}"#;
+    let invalid = r#"\{"type":"session_invalid"\}"#;
+    let preload = ["--preload", "abc123=user123", "--reply-format", "body"];
+    let with = |args: &[&'static str]| [&preload[..], args].concat();
+
+    let idle = r#"\{"type":"session_valid","user_id":"user123","expires_in":60\}"#;
+    assert_replies(&with(&["--idle-timeout", "1m"]), &[], &[VALIDATE], idle);
+    assert_replies(&with(&["--idle-timeout", "0"]), &[], &[VALIDATE], valid);
+
+    let lines = [regenerate, VALIDATE];
+    let grace = format!("{regenerated}\n{valid}");
+    assert_replies(&with(&["--rotation-grace", "30"]), &[], &lines, &grace);
+    let no_grace = format!("{regenerated}\n{invalid}");
+    assert_replies(&with(&[]), &[], &lines, &no_grace);
+
+    let stats = r#"{"type":"stats"}"#;
+    let sessions = |count: u8| format!(r#"\{{"type":"stats","sessions":{count},.*\}}"#);
+    for (on_reuse, left) in [("ignore", 1), ("revoke", 0)] {
+        let replies = format!("{no_grace}\n{}", sessions(left));
+        let lines = [regenerate, VALIDATE, stats];
+        assert_replies(&with(&["--on-reuse", on_reuse]), &[], &lines, &replies);
+    }
+
+    let two = [&*create(""), &*create(""), stats];
+    let evicted = format!("{0}\n{0}\n{1}", created(r"\d+"), sessions(1));
+    let body = ["--reply-format", "body", "--max-sessions-per-user", "1"];
+    assert_replies(&body, &[], &two, &evicted);
+    let error = r#"\{"type":"error","code":11,"text":".*--max-sessions-per-user.*"\}"#;
+    let rejected = format!("{}\n{error}\n{}", created(r"\d+"), sessions(1));
+    let args = [&body[..], &["--on-user-limit", "reject"]].concat();
+    assert_replies(&args, &[], &two, &rejected);
+}
+
+#[test]
 fn every_option_has_a_variable_and_the_option_beats_it() {
     let variables = [
         ("SESSION_NODE_TTL", "5m"),
         ("SESSION_NODE_MAX_TTL", "10m"),
+        ("SESSION_NODE_IDLE_TIMEOUT", "300"),
+        ("SESSION_NODE_ROTATION_GRACE", "30"),
+        ("SESSION_NODE_ON_REUSE", "revoke"),
+        ("SESSION_NODE_MAX_SESSIONS_PER_USER", "9"),
+        ("SESSION_NODE_ON_USER_LIMIT", "reject"),
+        ("SESSION_NODE_MAX_DATA_BYTES", "99"),
         ("SESSION_NODE_MAX_SESSIONS", "3"),
         ("SESSION_NODE_MAX_LINE_BYTES", "100"),
         ("SESSION_NODE_ID_FORMAT", "token"),
@@ -209,7 +263,7 @@ fn every_option_has_a_variable_and_the_option_beats_it() {
     let valid = r#"\{"type":"session_valid","user_id":"user123","expires_in":300\}"#;
     assert_replies(&[], &variables, &[VALIDATE], valid);
     assert_replies(
-        &["--ttl", "600"],
+        &["--ttl", "600", "--idle-timeout", "0"],
         &variables,
         &[VALIDATE],
         &valid.replace("300", "600"),
@@ -232,9 +286,23 @@ fn every_option_has_a_variable_and_the_option_beats_it() {
         &format!("{created}\n{full}"),
     );
 
-    let refused = |name, value| run(&[], &[(name, value)], &[]).status.code();
+    let refused = |name: &str, value| run(&[], &[(name, value)], &[]).status.code();
     assert_eq!(refused("SESSION_NODE_TTL", "31d"), Some(2));
     assert_eq!(refused("SESSION_NODE_MAX_TTL", "1s"), Some(2));
+    for name in [
+        "IDLE_TIMEOUT",
+        "ROTATION_GRACE",
+        "ON_REUSE",
+        "MAX_SESSIONS_PER_USER",
+        "ON_USER_LIMIT",
+        "MAX_DATA_BYTES",
+    ] {
+        assert_eq!(
+            refused(&format!("SESSION_NODE_{name}"), "x"),
+            Some(2),
+            "{name}"
+        );
+    }
     assert_eq!(refused("SESSION_NODE_STORE", "disk:"), Some(2));
     assert_eq!(refused("SESSION_NODE_LOG", "loud"), Some(2));
     let long = format!("{}{}", " ".repeat(60), CREATE);

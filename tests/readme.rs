@@ -4,6 +4,7 @@ mod common;
 
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use regex::Regex;
@@ -127,5 +128,17 @@ fn the_documents_link_to_files_that_exist() {
     assert!(targets.len() >= 6, "{targets:?}");
     for target in targets {
         assert!(File::open(target).is_ok(), "{target}");
+    }
+}
+
+#[test]
+fn the_tests_that_the_security_document_names_exist() {
+    let document = include_str!("../docs/security.md");
+    let path = Regex::new(r"`((?:tests|src)/[a-z_/]+\.rs)`").expect("a pattern");
+    let named: Vec<_> = path.captures_iter(document).collect();
+    assert!(named.len() > 10);
+    for found in named {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&found[1]);
+        assert!(path.exists(), "{}", &found[1]);
     }
 }

@@ -1,120 +1,21 @@
-//! What every store promises, whatever it is made of. Each store runs the whole suite.
+//! The core: create, validate, regenerate, destroy, and the limit on sessions.
 
-use std::time::Duration;
-
-use session_node::session::{SessionKey, Timestamp};
-use session_node::store::{MemoryStore, Operation, Outcome, Outcomes, Policy, Store};
-
-const START: Timestamp = Timestamp::from_millis(1_790_000_000_250);
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// An outcome with its user's name in place.
-#[derive(Debug, PartialEq, Eq)]
-enum Seen {
-    Created(Timestamp),
-    Valid(String, Timestamp),
-    Invalid,
-    Regenerated,
-    Destroyed,
-    Full,
-}
-
-fn valid(user: &str, ends_at: Timestamp) -> Seen {
-    Seen::Valid(user.to_owned(), ends_at)
-}
-
-/// A store with a hand-moved time.
-struct Bench<S> {
-    store: S,
-    now: Timestamp,
-}
-
-impl<S: Store> Bench<S> {
-    fn new(store: S) -> Self {
-        Self { store, now: START }
-    }
-
-    fn advance(&mut self, millis: u64) {
-        self.now = self.now + Duration::from_millis(millis);
-    }
-
-    fn apply(&mut self, batch: &[Operation<'_>]) -> Vec<Seen> {
-        let mut outcomes = Outcomes::new();
-        self.store.apply(self.now, batch, &mut outcomes);
-        let see = |outcome: &Outcome| match outcome {
-            Outcome::Created { expires_at } => Seen::Created(*expires_at),
-            Outcome::Valid {
-                user,
-                data: None,
-                expires_at,
-            } => valid(outcomes.text(user), *expires_at),
-            Outcome::Invalid => Seen::Invalid,
-            Outcome::Regenerated => Seen::Regenerated,
-            Outcome::Destroyed => Seen::Destroyed,
-            Outcome::Full { .. } => Seen::Full,
-            other => panic!("{other:?}"),
-        };
-        let list = outcomes.list().iter();
-        list.map(|outcome| see(outcome.as_ref().expect("the store works")))
-            .collect()
-    }
-
-    fn one(&mut self, operation: Operation<'_>) -> Seen {
-        let mut seen = self.apply(&[operation]);
-        assert_eq!(seen.len(), 1, "one outcome for one operation");
-        seen.remove(0)
-    }
-}
-
-fn key(id: &str) -> SessionKey {
-    SessionKey::of(id)
-}
-
-fn create<'a>(id: &str, user: &'a str, ttl: Duration) -> Operation<'a> {
-    Operation::Create {
-        key: key(id),
-        user: user.into(),
-        ttl,
-        idle_timeout: None,
-        extras: None,
-    }
-}
-
-fn validate(id: &str) -> Operation<'static> {
-    Operation::Validate {
-        key: key(id),
-        conditions: None,
-    }
-}
-
-fn regenerate(old: &str, new: &str) -> Operation<'static> {
-    Operation::Regenerate {
-        old: key(old),
-        new: key(new),
-        changes: None,
-    }
-}
-
-fn destroy(id: &str) -> Operation<'static> {
-    Operation::Destroy { key: key(id) }
-}
-
-fn memory_of(max_sessions: usize) -> MemoryStore {
-    MemoryStore::new(Policy {
-        max_sessions,
-        ..Policy::default()
-    })
-}
-
-/// The suite: `$store` makes an empty store that holds up to the given number of live sessions.
-macro_rules! suite {
+/// `$store` makes an empty store with a policy.
+macro_rules! core_suite {
     ($name:ident, $store:expr) => {
         mod $name {
-            use super::*;
+            use session_node::session::Policy;
+            use session_node::store::Store;
+            use std::time::Duration;
+
+            use crate::bench::*;
 
             fn bench(max_sessions: usize) -> Bench<impl Store> {
-                let make: fn(usize) -> _ = $store;
-                Bench::new(make(max_sessions))
+                let make: fn(Policy) -> _ = $store;
+                Bench::new(make(Policy {
+                    max_sessions,
+                    ..Policy::default()
+                }))
             }
 
             #[test]
@@ -271,43 +172,4 @@ macro_rules! suite {
             }
         }
     };
-}
-
-suite!(memory, memory_of);
-
-/// What only the store in memory promises: that it gives memory back.
-mod memory_is_reclaimed {
-    use super::*;
-
-    #[test]
-    fn under_steady_load_ended_sessions_do_not_pile_up() {
-        let mut bench = Bench::new(memory_of(1_000_000));
-        let minute = Duration::from_secs(60);
-        for n in 0..100_000 {
-            bench.one(create(&n.to_string(), "alice", minute));
-            bench.advance(10);
-        }
-        // 100 sessions a second for a minute, and up to a second until one that has ended is removed.
-        let len = bench.store.len();
-        assert!((6000..=6100).contains(&len), "{len}");
-    }
-
-    #[test]
-    fn sessions_that_all_end_at_once_go_a_few_at_each_operation() {
-        let mut bench = Bench::new(memory_of(1_000_000));
-        for n in 0..10_000 {
-            bench.one(create(&n.to_string(), "alice", HOUR));
-        }
-        // To the end of the second in which they end.
-        bench.advance(3_600_750);
-        let mut before = bench.store.len();
-        assert_eq!(before, 10_000);
-        while before > 0 {
-            bench.one(validate("x"));
-            let now = bench.store.len();
-            assert!(now < before && before - now <= 4, "{before} became {now}");
-            before = now;
-        }
-        assert!(bench.store.is_empty());
-    }
 }

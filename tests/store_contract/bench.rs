@@ -1,50 +1,62 @@
-//! A store with a hand-moved time, what its outcomes look like to a test, and short names for operations.
+//! A store under test, the time that it is told, and short ways to ask and to read what it answers.
 
 use std::time::Duration;
 
 use session_node::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
 use session_node::store::{
-    Changes, Conditions, Extras, Listed, Operation, Outcome, Outcomes, Store,
+    Changes, Conditions, EventKind, Extras, Operation, Outcome, Outcomes, Record, Store,
 };
 
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_250);
+pub const SECOND: Duration = Duration::from_secs(1);
 pub const HOUR: Duration = Duration::from_secs(3600);
 
-/// An outcome with its user's name in place.
+/// An outcome with its texts in place, and without its times, which a store with a clock of its own cannot be held
+/// to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Seen {
-    Created(Timestamp),
-    Valid(String, Timestamp),
-    /// The same, of a session with data.
-    ValidWith(String, Timestamp, String),
-    ReauthenticationRequired(String, u64),
+    Created,
+    Valid(String, Option<String>),
+    ReauthenticationRequired(String),
     Invalid,
     Regenerated,
     Updated,
-    /// And whether there are more.
-    Sessions(Vec<SeenListed>, bool),
+    Sessions { shown: Vec<Shown>, more: bool },
     Destroyed,
     DestroyedMany(u64),
     Full,
     UserLimit,
-    /// Sessions, users, destroyed, expired.
-    Stats(Option<u64>, Option<u64>, u64, u64),
+    Stats(Stats),
 }
 
-/// A listed session with its data in place.
+/// A session in a list.
 #[derive(Debug, PartialEq, Eq)]
-pub struct SeenListed {
+pub struct Shown {
     pub handle: Handle,
-    pub lifetime: Lifetime,
     pub data: Option<String>,
     pub is_current: bool,
 }
 
-pub fn valid(user: &str, ends_at: Timestamp) -> Seen {
-    Seen::Valid(user.to_owned(), ends_at)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    pub sessions: Option<u64>,
+    pub users: Option<u64>,
+    pub destroyed: u64,
+    pub expired: u64,
 }
 
-/// A store with a hand-moved time.
+/// An event with its texts in place: the operation's place in its batch, what happened, to whose session and which.
+pub type SeenEvent = (usize, EventKind, Option<String>, Option<Handle>);
+
+pub fn valid(user: &str) -> Seen {
+    Seen::Valid(user.to_owned(), None)
+}
+
+pub fn valid_with(user: &str, data: &str) -> Seen {
+    Seen::Valid(user.to_owned(), Some(data.to_owned()))
+}
+
+/// A store and the time.
 pub struct Bench<S> {
     pub store: S,
     pub now: Timestamp,
@@ -55,59 +67,32 @@ impl<S: Store> Bench<S> {
         Self { store, now: START }
     }
 
+    /// Lets time pass. The only place where it does: a store that goes by a clock of its own has to wait here.
     pub fn advance(&mut self, millis: u64) {
         self.now = self.now + Duration::from_millis(millis);
     }
 
     pub fn apply(&mut self, batch: &[Operation<'_>]) -> Vec<Seen> {
-        let mut outcomes = Outcomes::new();
-        self.store.apply(self.now, batch, &mut outcomes);
-        let see = |outcome: &Outcome| match outcome {
-            Outcome::Created { expires_at } => Seen::Created(*expires_at),
-            Outcome::Valid {
-                user,
-                data: None,
-                expires_at,
-            } => valid(outcomes.text(user), *expires_at),
-            Outcome::Valid {
-                user,
-                data: Some(data),
-                expires_at,
-            } => Seen::ValidWith(
-                outcomes.text(user).to_owned(),
-                *expires_at,
-                outcomes.text(data).to_owned(),
-            ),
-            Outcome::ReauthenticationRequired { user, auth_age } => {
-                Seen::ReauthenticationRequired(outcomes.text(user).to_owned(), *auth_age)
-            }
-            Outcome::Updated => Seen::Updated,
-            Outcome::Sessions { listed, more } => {
-                let listed = outcomes.listed(listed).iter();
-                let see = |one: &Listed| SeenListed {
-                    handle: one.handle,
-                    lifetime: one.lifetime,
-                    data: one.data.as_ref().map(|data| outcomes.text(data).to_owned()),
-                    is_current: one.is_current,
-                };
-                Seen::Sessions(listed.map(see).collect(), *more)
-            }
-            Outcome::DestroyedMany { count } => Seen::DestroyedMany(*count),
-            Outcome::UserLimit { .. } => Seen::UserLimit,
-            Outcome::Stats {
-                sessions,
-                users,
-                destroyed,
-                expired,
-            } => Seen::Stats(*sessions, *users, *destroyed, *expired),
-            Outcome::Invalid => Seen::Invalid,
-            Outcome::Regenerated => Seen::Regenerated,
-            Outcome::Destroyed => Seen::Destroyed,
-            Outcome::Full { .. } => Seen::Full,
-        };
+        self.apply_recording(Record::Nothing, batch).0
+    }
+
+    pub fn apply_recording(
+        &mut self,
+        record: Record,
+        batch: &[Operation<'_>],
+    ) -> (Vec<Seen>, Vec<SeenEvent>) {
+        let outcomes = self.outcomes(record, batch);
         let list = outcomes.list().iter();
-        list.map(|outcome| see(outcome.as_ref().expect("the store works")))
-            .collect()
+        let seen = list.map(|outcome| {
+            let outcome = outcome.as_ref().expect("the store works");
+            see(outcome, &outcomes)
+        });
+        let events = outcomes.events().iter().map(|event| {
+            let user = event.user.as_ref().map(|user| outcomes.text(user));
+            let user = user.map(str::to_owned);
+            (event.operation, event.kind, user, event.handle)
+        });
+        (seen.collect(), events.collect())
     }
 
     pub fn one(&mut self, operation: Operation<'_>) -> Seen {
@@ -115,9 +100,112 @@ impl<S: Store> Bench<S> {
         assert_eq!(seen.len(), 1, "one outcome for one operation");
         seen.remove(0)
     }
+
+    pub fn stats(&mut self) -> Stats {
+        match self.one(Operation::Stats) {
+            Seen::Stats(stats) => stats,
+            other => panic!("expected counts, not {other:?}"),
+        }
+    }
+
+    /// Checks how many sessions and users there are, if the store can tell.
+    pub fn assert_live(&mut self, sessions: u64, users: u64) {
+        let stats = self.stats();
+        assert_eq!(stats.sessions.unwrap_or(sessions), sessions, "sessions");
+        assert_eq!(stats.users.unwrap_or(users), users, "users");
+    }
+
+    /// A user's sessions, and whether there are more than `limit`.
+    pub fn list(&mut self, user: &str, caller: Option<&str>, limit: usize) -> (Vec<Shown>, bool) {
+        match self.one(list(user, caller, limit)) {
+            Seen::Sessions { shown, more } => (shown, more),
+            other => panic!("expected a list, not {other:?}"),
+        }
+    }
+
+    /// The handles of a user's sessions.
+    pub fn handles(&mut self, user: &str) -> Vec<Handle> {
+        let (shown, _) = self.list(user, None, 1000);
+        shown.iter().map(|shown| shown.handle).collect()
+    }
+
+    /// The end that the store tells of a session which it creates or finds valid; none when it does neither.
+    pub fn end(&mut self, operation: Operation<'_>) -> Option<Timestamp> {
+        match self.outcomes(Record::Nothing, &[operation]).list() {
+            [Ok(Outcome::Created { expires_at } | Outcome::Valid { expires_at, .. })] => {
+                Some(*expires_at)
+            }
+            _ => None,
+        }
+    }
+
+    /// How long ago the user of a session authenticated, if that is too long ago.
+    pub fn auth_age(&mut self, operation: Operation<'_>) -> Option<u64> {
+        match self.outcomes(Record::Nothing, &[operation]).list() {
+            [Ok(Outcome::ReauthenticationRequired { auth_age, .. })] => Some(*auth_age),
+            _ => None,
+        }
+    }
+
+    /// The times of a user's sessions.
+    pub fn lifetimes(&mut self, user: &str) -> Vec<Lifetime> {
+        let outcomes = self.outcomes(Record::Nothing, &[list(user, None, 1000)]);
+        let [Ok(Outcome::Sessions { listed, .. })] = outcomes.list() else {
+            panic!("expected a list");
+        };
+        let listed = outcomes.listed(listed).iter();
+        listed.map(|listed| listed.lifetime).collect()
+    }
+
+    fn outcomes(&mut self, record: Record, batch: &[Operation<'_>]) -> Outcomes {
+        let mut outcomes = Outcomes::recording(record);
+        self.store.apply(self.now, batch, &mut outcomes);
+        outcomes
+    }
 }
 
-pub fn key(id: &str) -> SessionKey {
+fn see(outcome: &Outcome, outcomes: &Outcomes) -> Seen {
+    let text = |text| outcomes.text(text).to_owned();
+    match outcome {
+        Outcome::Created { .. } => Seen::Created,
+        Outcome::Valid { user, data, .. } => Seen::Valid(text(user), data.as_ref().map(text)),
+        Outcome::ReauthenticationRequired { user, .. } => {
+            Seen::ReauthenticationRequired(text(user))
+        }
+        Outcome::Invalid => Seen::Invalid,
+        Outcome::Regenerated => Seen::Regenerated,
+        Outcome::Updated => Seen::Updated,
+        Outcome::Sessions { listed, more } => {
+            let listed = outcomes.listed(listed).iter();
+            let shown = listed.map(|listed| Shown {
+                handle: listed.handle,
+                data: listed.data.as_ref().map(text),
+                is_current: listed.is_current,
+            });
+            Seen::Sessions {
+                shown: shown.collect(),
+                more: *more,
+            }
+        }
+        Outcome::Destroyed => Seen::Destroyed,
+        Outcome::DestroyedMany { count } => Seen::DestroyedMany(*count),
+        Outcome::Full { .. } => Seen::Full,
+        Outcome::UserLimit { .. } => Seen::UserLimit,
+        &Outcome::Stats {
+            sessions,
+            users,
+            destroyed,
+            expired,
+        } => Seen::Stats(Stats {
+            sessions,
+            users,
+            destroyed,
+            expired,
+        }),
+    }
+}
+
+fn key(id: &str) -> SessionKey {
     SessionKey::of(id)
 }
 
@@ -131,10 +219,58 @@ pub fn create<'a>(id: &str, user: &'a str, ttl: Duration) -> Operation<'a> {
     }
 }
 
+pub fn create_idle<'a>(id: &str, user: &'a str, idle_timeout: Duration) -> Operation<'a> {
+    Operation::Create {
+        key: key(id),
+        user: user.into(),
+        ttl: HOUR,
+        idle_timeout: Some(idle_timeout),
+        extras: None,
+    }
+}
+
+pub fn create_with<'a>(
+    id: &str,
+    user: &'a str,
+    data: Option<&'a str>,
+    binding: Option<&str>,
+) -> Operation<'a> {
+    Operation::Create {
+        key: key(id),
+        user: user.into(),
+        ttl: HOUR,
+        idle_timeout: None,
+        extras: Some(Box::new(Extras {
+            data: data.map(Into::into),
+            binding: binding.map(Binding::to),
+        })),
+    }
+}
+
 pub fn validate(id: &str) -> Operation<'static> {
     Operation::Validate {
         key: key(id),
         conditions: None,
+    }
+}
+
+pub fn validate_bound(id: &str, binding: &str) -> Operation<'static> {
+    Operation::Validate {
+        key: key(id),
+        conditions: Some(Box::new(Conditions {
+            binding: Some(Binding::to(binding)),
+            max_age: None,
+        })),
+    }
+}
+
+pub fn validate_within(id: &str, max_age: u64) -> Operation<'static> {
+    Operation::Validate {
+        key: key(id),
+        conditions: Some(Box::new(Conditions {
+            binding: None,
+            max_age: Some(max_age),
+        })),
     }
 }
 
@@ -146,52 +282,24 @@ pub fn regenerate(old: &str, new: &str) -> Operation<'static> {
     }
 }
 
-pub fn destroy(id: &str) -> Operation<'static> {
-    Operation::Destroy { key: key(id) }
-}
-
-/// A session with an idle timeout, data and a binding.
-pub fn create_with<'a>(
-    id: &str,
-    user: &'a str,
-    idle_timeout: Option<Duration>,
-    data: Option<&'a str>,
-    binding: Option<&str>,
-) -> Operation<'a> {
-    Operation::Create {
-        key: key(id),
-        user: user.into(),
-        ttl: HOUR,
-        idle_timeout,
-        extras: Some(Box::new(Extras {
-            data: data.map(Into::into),
-            binding: binding.map(Binding::to),
-        })),
-    }
-}
-
-pub fn validate_if(id: &str, binding: Option<&str>, max_age: Option<u64>) -> Operation<'static> {
-    Operation::Validate {
-        key: key(id),
-        conditions: Some(Box::new(Conditions {
-            binding: binding.map(Binding::to),
-            max_age,
-        })),
-    }
-}
-
-pub fn regenerate_with<'a>(
-    old: &str,
-    new: &str,
-    reauthenticated: bool,
-    data: Option<&'a str>,
-) -> Operation<'a> {
+pub fn reauthenticate(old: &str, new: &str) -> Operation<'static> {
     Operation::Regenerate {
         old: key(old),
         new: key(new),
         changes: Some(Box::new(Changes {
-            reauthenticated,
-            data: data.map(Into::into),
+            reauthenticated: true,
+            data: None,
+        })),
+    }
+}
+
+pub fn regenerate_with<'a>(old: &str, new: &str, data: &'a str) -> Operation<'a> {
+    Operation::Regenerate {
+        old: key(old),
+        new: key(new),
+        changes: Some(Box::new(Changes {
+            reauthenticated: false,
+            data: Some(data.into()),
         })),
     }
 }
@@ -211,10 +319,14 @@ pub fn list<'a>(user: &'a str, caller: Option<&str>, limit: usize) -> Operation<
     }
 }
 
-pub fn destroy_by_handle(user: &str, handle: Handle) -> Operation<'_> {
+pub fn destroy(id: &str) -> Operation<'static> {
+    Operation::Destroy { key: key(id) }
+}
+
+pub fn destroy_by_handle(user: &str, handle: Option<Handle>) -> Operation<'_> {
     Operation::DestroyByHandle {
         user: user.into(),
-        handle: Some(handle),
+        handle,
     }
 }
 

@@ -1,59 +1,72 @@
-//! What every store promises, whatever it is made of. Each store runs the whole of both suites.
+//! What every store promises, whatever it is made of. Each store runs the whole suite.
+//!
+//! Time passes in [`bench::Bench::advance`] alone. The suite lets a few seconds pass and keeps away from the
+//! moments at which something ends, so that a store with a clock of its own can run it. The suite with exact
+//! time stands on both sides of those moments, for stores that go by the time they are told.
 
 mod bench;
 #[macro_use]
-mod core;
+mod life;
 #[macro_use]
-mod lifecycle;
+mod regeneration;
+#[macro_use]
+mod ending;
+#[macro_use]
+mod limits;
+#[macro_use]
+mod events;
+#[macro_use]
+mod exact_time;
+mod memory;
 
-core_suite!(memory, session_node::store::MemoryStore::new);
-lifecycle_suite!(memory_lifecycle, session_node::store::MemoryStore::new);
+/// The suite: `$open` makes an empty store with the rules of a `Policy`.
+macro_rules! suite {
+    ($name:ident, $open:expr) => {
+        mod $name {
+            use crate::bench::Bench;
+            use session_node::store::{Policy, Store};
 
-/// What only the store in memory promises: that it gives memory back.
-mod memory_is_reclaimed {
-    use std::time::Duration;
+            fn bench(policy: Policy) -> Bench<impl Store> {
+                Bench::new($open(policy))
+            }
 
-    use session_node::session::Policy;
-    use session_node::store::MemoryStore;
-
-    use crate::bench::*;
-
-    fn memory_of(max_sessions: usize) -> MemoryStore {
-        MemoryStore::new(Policy {
-            max_sessions,
-            ..Policy::default()
-        })
-    }
-
-    #[test]
-    fn under_steady_load_ended_sessions_do_not_pile_up() {
-        let mut bench = Bench::new(memory_of(1_000_000));
-        let minute = Duration::from_secs(60);
-        for n in 0..100_000 {
-            bench.one(create(&n.to_string(), "alice", minute));
-            bench.advance(10);
+            mod life {
+                tests_of_life!();
+            }
+            mod regeneration {
+                tests_of_regeneration!();
+            }
+            mod ending {
+                tests_of_ending!();
+            }
+            mod limits {
+                tests_of_limits!();
+            }
+            mod events {
+                tests_of_events!();
+            }
         }
-        // 100 sessions a second for a minute, and up to a second until one that has ended is removed.
-        let len = bench.store.len();
-        assert!((6000..=6100).contains(&len), "{len}");
-    }
-
-    #[test]
-    fn sessions_that_all_end_at_once_go_a_few_at_each_operation() {
-        let mut bench = Bench::new(memory_of(1_000_000));
-        for n in 0..10_000 {
-            bench.one(create(&n.to_string(), "alice", HOUR));
-        }
-        // To the end of the second in which they end.
-        bench.advance(3_600_750);
-        let mut before = bench.store.len();
-        assert_eq!(before, 10_000);
-        while before > 0 {
-            bench.one(validate("x"));
-            let now = bench.store.len();
-            assert!(now < before && before - now <= 4, "{before} became {now}");
-            before = now;
-        }
-        assert!(bench.store.is_empty());
-    }
+    };
 }
+
+/// The suite for stores that go by the time they are told, to the millisecond.
+macro_rules! suite_with_exact_time {
+    ($name:ident, $open:expr) => {
+        mod $name {
+            use crate::bench::Bench;
+            use session_node::store::{Policy, Store};
+
+            fn bench(policy: Policy) -> Bench<impl Store> {
+                Bench::new($open(policy))
+            }
+
+            tests_with_exact_time!();
+        }
+    };
+}
+
+suite!(memory_store, session_node::store::MemoryStore::new);
+suite_with_exact_time!(
+    memory_store_with_exact_time,
+    session_node::store::MemoryStore::new
+);

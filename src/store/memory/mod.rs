@@ -26,8 +26,8 @@ use crate::session::{
 /// can add, so the expired ones get fewer under any load, and few enough that no request is held up.
 const REMOVED_PER_OPERATION: usize = 4;
 
-/// How many sessions a full store examines to find one that has expired within the second that is passing.
-/// Those that expired before are gone already.
+/// How many sessions a full store examines to find one that has expired: so many of the seconds that are over, most of
+/// which are gone already, and so many of the second that is passing.
 const EXAMINED_WHEN_FULL: usize = 64;
 
 /// How many operations are read ahead together: enough to wait for many cache lines at once, and few enough that
@@ -222,6 +222,11 @@ impl MemoryStore {
     /// Sees to it that the store may hold one session more, or says why not.
     fn make_room(&mut self, batch: &mut Batch<'_>) -> Option<Outcome> {
         let max_sessions = self.policy.max_sessions;
+        if self.len() < max_sessions {
+            return None;
+        }
+        // Sessions that were used may still stand where they would have expired, before one that has.
+        self.remove_some_expired(EXAMINED_WHEN_FULL, batch);
         if self.len() < max_sessions {
             return None;
         }

@@ -1,0 +1,108 @@
+//! How many sessions there may be, in all and of one user.
+
+macro_rules! tests_of_limits {
+    () => {
+        use super::bench;
+        use crate::bench::*;
+        use session_node::session::OnUserLimit;
+        use session_node::store::Policy;
+
+        fn of_two() -> Policy {
+            Policy {
+                max_sessions: 2,
+                ..Policy::default()
+            }
+        }
+
+        fn two_of_a_user(on_user_limit: OnUserLimit) -> Policy {
+            Policy {
+                max_sessions_per_user: Some(2),
+                on_user_limit,
+                ..Policy::default()
+            }
+        }
+
+        #[test]
+        fn a_full_store_takes_a_session_again_when_one_was_destroyed() {
+            let mut store = bench(of_two());
+            store.apply(&[create("a", "alice", HOUR), create("b", "bob", HOUR)]);
+            assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Full);
+            assert_eq!(store.one(validate("c")), Seen::Invalid);
+            assert_eq!(store.list("carol", None, 10), (vec![], false));
+            assert_eq!(store.one(regenerate("a", "d")), Seen::Regenerated);
+            assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Full);
+            store.one(destroy("b"));
+            assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Created);
+            assert_eq!(store.one(create("e", "carol", HOUR)), Seen::Full);
+            store.assert_live(2, 2);
+        }
+
+        #[test]
+        fn a_full_store_takes_a_session_again_when_one_has_expired() {
+            let mut store = bench(of_two());
+            store.apply(&[create("a", "alice", SECOND), create("b", "bob", HOUR)]);
+            assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Full);
+            // In the next second but one, so that a store may need a moment to notice.
+            store.advance(2100);
+            assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Created);
+            assert_eq!(store.one(create("d", "dave", HOUR)), Seen::Full);
+        }
+
+        #[test]
+        fn beyond_the_limit_of_a_user_their_oldest_session_ends() {
+            let mut store = bench(two_of_a_user(OnUserLimit::EvictOldest));
+            store.apply(&[create("a", "alice", HOUR), create("b", "alice", HOUR)]);
+            store.apply(&[create("x", "bob", HOUR), regenerate("a", "a2")]);
+            // Regeneration does not make a session younger, nor does a use.
+            assert_eq!(store.one(validate("a2")), valid("alice"));
+            assert_eq!(store.one(create("c", "alice", HOUR)), Seen::Created);
+            assert_eq!(store.one(validate("a2")), Seen::Invalid);
+            assert_eq!(store.one(validate("b")), valid("alice"));
+            assert_eq!(store.one(validate("c")), valid("alice"));
+            assert_eq!(store.one(validate("x")), valid("bob"));
+            assert_eq!(store.stats().destroyed, 1);
+            store.assert_live(3, 2);
+        }
+
+        #[test]
+        fn beyond_the_limit_of_a_user_a_session_is_refused_if_that_is_the_rule() {
+            let mut store = bench(two_of_a_user(OnUserLimit::Reject));
+            store.apply(&[create("a", "alice", HOUR), create("b", "alice", HOUR)]);
+            assert_eq!(store.one(create("c", "alice", HOUR)), Seen::UserLimit);
+            assert_eq!(store.one(validate("c")), Seen::Invalid);
+            assert_eq!(store.one(create("x", "bob", HOUR)), Seen::Created);
+            store.one(destroy("a"));
+            assert_eq!(store.one(create("c", "alice", HOUR)), Seen::Created);
+            assert_eq!(store.one(create("d", "alice", HOUR)), Seen::UserLimit);
+            assert_eq!(store.stats().destroyed, 1);
+        }
+
+        #[test]
+        fn what_has_expired_does_not_count_against_the_limit_of_a_user() {
+            for on_user_limit in [OnUserLimit::EvictOldest, OnUserLimit::Reject] {
+                let mut store = bench(two_of_a_user(on_user_limit));
+                store.one(create("a", "alice", HOUR));
+                store.one(create("b", "alice", SECOND));
+                store.advance(1100);
+                assert_eq!(store.one(create("c", "alice", HOUR)), Seen::Created);
+                assert_eq!(store.one(validate("a")), valid("alice"));
+                assert_eq!(store.stats().destroyed, 0);
+            }
+        }
+
+        #[test]
+        fn a_session_that_takes_the_place_of_an_evicted_one_needs_no_room() {
+            let mut store = bench(Policy {
+                max_sessions: 2,
+                max_sessions_per_user: Some(1),
+                ..Policy::default()
+            });
+            store.apply(&[create("a", "alice", HOUR), create("b", "bob", HOUR)]);
+            assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Full);
+            assert_eq!(store.one(create("a2", "alice", HOUR)), Seen::Created);
+            assert_eq!(store.one(validate("a")), Seen::Invalid);
+            assert_eq!(store.one(validate("b")), valid("bob"));
+            store.assert_live(2, 2);
+        }
+    };
+}

@@ -1,6 +1,7 @@
 //! The command line, and nothing that acts on it.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::PossibleValue;
@@ -15,6 +16,13 @@ use session_node::store::Record;
 /// The longest duration that may be asked for: far beyond any login, and far from where milliseconds in 64
 /// bits run out.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// The stores that this build has.
+const STORES: &str = if cfg!(feature = "sqlite") {
+    "memory: or sqlite:PATH"
+} else {
+    "memory:"
+};
 
 /// A user's name and a session id are strings of a request, with a request's limits.
 const MAX_STRING_BYTES: usize = 256;
@@ -150,7 +158,7 @@ pub struct Arguments {
     #[arg(help_heading = "Running", hide_env_values = true)]
     reply_format: ReplyFormatName,
 
-    /// Where sessions are kept: `memory:` ends with the process
+    /// Where sessions are kept: `memory:` ends with the process, `sqlite:PATH` is a file that outlives it
     #[arg(
         long,
         env = "SESSION_NODE_STORE",
@@ -226,13 +234,12 @@ impl Arguments {
         if preloads.len() > self.max_sessions {
             return Err("--preload must not name more sessions than --max-sessions allows".into());
         }
-        match self.store.split_once(':').map(|(scheme, _)| scheme) {
-            Some("memory") if self.store == "memory:" => Ok(()),
-            Some("sqlite" | "redis" | "rediss" | "valkey" | "redis-cluster") => {
-                Err("--store: this build holds sessions in memory only; expected memory:".into())
-            }
-            _ => Err("--store: unknown kind of store; expected memory:".into()),
-        }
+        parse_store(&self.store).map(|_| ())
+    }
+
+    /// Where sessions are kept.
+    pub fn store(&self) -> StoreUrl<'_> {
+        parse_store(&self.store).expect("the command line was checked")
     }
 
     /// The sessions that exist at the start.
@@ -296,6 +303,39 @@ impl Arguments {
             LogLevel::Info => tracing::Level::INFO,
             LogLevel::Debug => tracing::Level::DEBUG,
         }
+    }
+}
+
+/// Where sessions are kept.
+pub enum StoreUrl<'a> {
+    /// In the process.
+    Memory,
+    /// In the SQLite file at this path. Only in builds with the feature `sqlite`.
+    Sqlite(&'a Path),
+}
+
+impl fmt::Display for StoreUrl<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => formatter.write_str("memory"),
+            Self::Sqlite(path) => path.display().fmt(formatter),
+        }
+    }
+}
+
+/// Never repeats what it was given, which may hold a password.
+fn parse_store(text: &str) -> Result<StoreUrl<'_>, String> {
+    match text.split_once(':') {
+        Some(("memory", "")) => Ok(StoreUrl::Memory),
+        Some(("sqlite", _)) if !cfg!(feature = "sqlite") => {
+            Err("--store: this build has no SQLite store; build it with --features sqlite".into())
+        }
+        Some(("sqlite", "")) => Err("--store: expected the path of a file after sqlite:".into()),
+        Some(("sqlite", path)) => Ok(StoreUrl::Sqlite(Path::new(path))),
+        Some(("redis" | "rediss" | "valkey" | "redis-cluster", _)) => Err(format!(
+            "--store: this build has no store for Redis; expected {STORES}"
+        )),
+        _ => Err(format!("--store: unknown kind of store; expected {STORES}")),
     }
 }
 

@@ -16,11 +16,13 @@ use session_node::audit::Audit;
 use session_node::clock::SystemClock;
 use session_node::handler::Handler;
 use session_node::id::IdGenerator;
-use session_node::store::MemoryStore;
+#[cfg(feature = "sqlite")]
+use session_node::store::SqliteStore;
+use session_node::store::{MemoryStore, Store};
 use session_node::{Node, Options, RunError};
 use tracing::info;
 
-use crate::cli::Arguments;
+use crate::cli::{Arguments, StoreUrl};
 use crate::stop::{Stopped, UntilSignal};
 
 fn main() -> ExitCode {
@@ -47,7 +49,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let ids = IdGenerator::from_system(arguments.id_format())
         .context("cannot seed the generator of session ids from the operating system")?;
     let mut node = Node::new(
-        MemoryStore::new(arguments.policy()),
+        open_store(arguments)?,
         SystemClock::new(),
         Handler::new(ids, arguments.terms()),
         Options {
@@ -72,7 +74,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .context("cannot listen for SIGTERM and SIGINT")?;
     let output = io::stdout().as_fd().try_clone_to_owned().map(File::from);
     info!(
-        "started: sessions in memory, at most {}",
+        "started: sessions in {}, at most {}",
+        arguments.store(),
         arguments.max_sessions
     );
     match node.run(input, output.context("cannot use standard output")?) {
@@ -81,6 +84,17 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Err(error) => return Err(error.into()),
     }
     Ok(())
+}
+
+fn open_store(arguments: &Arguments) -> anyhow::Result<Box<dyn Store>> {
+    let policy = arguments.policy();
+    Ok(match arguments.store() {
+        StoreUrl::Memory => Box::new(MemoryStore::new(policy)),
+        #[cfg(feature = "sqlite")]
+        StoreUrl::Sqlite(path) => Box::new(SqliteStore::open(path, policy).context("--store")?),
+        #[cfg(not(feature = "sqlite"))]
+        StoreUrl::Sqlite(_) => unreachable!("the command line was checked"),
+    })
 }
 
 /// A file that is appended to, or stderr for `-`.

@@ -68,7 +68,10 @@ fn a_wrong_value_ends_with_status_2_and_says_what_was_expected() {
         (&["--log", "loud"], "error, warn, info, debug"),
         (&["--store", "disk:"], "expected memory:"),
         (&["--store", "memory:x"], "expected memory:"),
-        (&["--store", "sqlite:x"], "memory only"),
+        #[cfg(not(feature = "sqlite"))]
+        (&["--store", "sqlite:x"], "build it with --features sqlite"),
+        #[cfg(feature = "sqlite")]
+        (&["--store", "sqlite:"], "the path of a file after sqlite:"),
         (&["--preload", "abc123"], "ID=USER"),
         (
             &["--preload", "a=b", "--preload", "a=c"],

@@ -35,6 +35,8 @@
 //! ```
 
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -44,6 +46,8 @@ use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
 
 pub use crate::session::Policy;
 pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{OpenError, SqliteStore};
 
 /// Something a store is asked to do.
 ///
@@ -308,6 +312,12 @@ pub trait Store {
     fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes);
 }
 
+impl Store for Box<dyn Store> {
+    fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
+        self.as_mut().apply(now, batch, outcomes);
+    }
+}
+
 /// What of a batch is recorded as [`Event`]s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Record {
@@ -329,6 +339,15 @@ pub struct Outcomes {
     listed: Vec<Listed>,
     record: Record,
     events: Vec<Event>,
+}
+
+/// How far an [`Outcomes`] had come.
+#[derive(Debug)]
+pub struct Mark {
+    outcomes: usize,
+    texts: usize,
+    listed: usize,
+    events: usize,
 }
 
 /// A text in an [`Outcomes`].
@@ -355,6 +374,24 @@ impl Outcomes {
         self.texts.clear();
         self.listed.clear();
         self.events.clear();
+    }
+
+    /// How far it has come, for a store that may have to start over.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            outcomes: self.list.len(),
+            texts: self.texts.len(),
+            listed: self.listed.len(),
+            events: self.events.len(),
+        }
+    }
+
+    /// Forgets what was added since `mark`.
+    pub fn rewind(&mut self, mark: &Mark) {
+        self.list.truncate(mark.outcomes);
+        self.texts.truncate(mark.texts);
+        self.listed.truncate(mark.listed);
+        self.events.truncate(mark.events);
     }
 
     /// Adds the next outcome.

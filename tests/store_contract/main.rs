@@ -70,3 +70,29 @@ suite_with_exact_time!(
     memory_store_with_exact_time,
     session_node::store::MemoryStore::new
 );
+
+#[cfg(feature = "sqlite")]
+suite!(sqlite_store, crate::sqlite::in_a_new_file);
+#[cfg(feature = "sqlite")]
+suite_with_exact_time!(sqlite_store_with_exact_time, crate::sqlite::in_a_new_file);
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use session_node::store::{Policy, SqliteStore};
+
+    /// The file goes with the store, since an open file needs no name.
+    pub fn in_a_new_file(policy: Policy) -> SqliteStore {
+        static FILES: AtomicUsize = AtomicUsize::new(0);
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("contract-{}-{number}.db", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let store = SqliteStore::open(&path, policy).expect("a new file");
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+        }
+        store
+    }
+}

@@ -1,0 +1,225 @@
+//! Sessions in one SQLite file, which survive the process.
+//!
+//! A batch is one transaction: its replies leave after one `fsync`, however many requests it holds. Nothing that
+//! the file says is remembered from one batch to the next, so several nodes may use one file; what a node does
+//! keep to itself are uses of sessions that are too recent to be worth a write ([`uses`]).
+//!
+//! [`schema`] opens the file and brings it up to date, [`tables`] holds the SQL and knows no rule, and [`batch`] is
+//! what each operation does, in the same steps as the store in memory.
+
+mod batch;
+mod schema;
+mod tables;
+mod uses;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode};
+use tracing::{info, warn};
+
+use self::batch::{Batch, Counters, Interruption};
+use self::tables::Tables;
+use self::uses::Uses;
+use super::{Operation, Outcomes, Policy, Store, StoreError};
+use crate::session::Timestamp;
+
+pub use schema::OpenError;
+
+/// Sessions in a SQLite file.
+///
+/// ```
+/// use std::time::Duration;
+/// use session_node::session::{SessionKey, Timestamp};
+/// use session_node::store::{Operation, Outcome, Outcomes, Policy, SqliteStore, Store};
+///
+/// let directory = std::env::temp_dir().join(format!("session-node-{}", std::process::id()));
+/// std::fs::create_dir_all(&directory)?;
+/// let file = directory.join("sessions.db");
+/// let key = SessionKey::of("an id that only its user knows");
+/// let now = Timestamp::from_millis(1_790_000_000_000);
+/// let ttl = Duration::from_secs(3600);
+/// let (user, idle_timeout, extras) = ("alice".into(), None, None);
+/// let create = Operation::Create { key, user, ttl, idle_timeout, extras };
+/// SqliteStore::open(&file, Policy::default())?.apply(now, &[create], &mut Outcomes::new());
+///
+/// let mut outcomes = Outcomes::new();
+/// let validate = Operation::Validate { key, conditions: None };
+/// SqliteStore::open(&file, Policy::default())?.apply(now, &[validate], &mut outcomes);
+/// assert!(matches!(outcomes.list(), [Ok(Outcome::Valid { .. })]));
+/// std::fs::remove_dir_all(&directory)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct SqliteStore {
+    path: PathBuf,
+    connection: Connection,
+    policy: Policy,
+    uses: Uses,
+    counters: Counters,
+    is_failing: bool,
+}
+
+/// Whether a transaction may write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Reading,
+    Writing,
+}
+
+/// Why a transaction had no good end.
+enum Failure {
+    /// It was rolled back, or never began.
+    RolledBack(rusqlite::Error),
+    /// Its commit failed.
+    Commit(rusqlite::Error),
+}
+
+impl SqliteStore {
+    /// The sessions in the file at `path`, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be made, read or written, or holds something else than sessions in a form that this
+    /// version knows.
+    pub fn open(path: &Path, policy: Policy) -> Result<Self, OpenError> {
+        Ok(Self {
+            path: path.to_owned(),
+            connection: schema::open(path)?,
+            policy,
+            uses: Uses::new(rand::random()),
+            counters: Counters::default(),
+            is_failing: false,
+        })
+    }
+
+    /// Carries out a batch in one transaction, or leaves everything as it was.
+    fn transact(
+        &mut self,
+        mode: Mode,
+        now: Timestamp,
+        operations: &[Operation<'_>],
+        outcomes: &mut Outcomes,
+    ) -> Result<(), Interruption<Failure>> {
+        let rolled_back = |error| Interruption::Failed(Failure::RolledBack(error));
+        if !self.connection.is_autocommit() {
+            // An earlier rollback failed.
+            self.connection
+                .execute_batch("ROLLBACK")
+                .map_err(rolled_back)?;
+        }
+        let begin = match mode {
+            Mode::Reading => "BEGIN DEFERRED",
+            // The lock first: a transaction that has read cannot begin to write once another node has written.
+            Mode::Writing => "BEGIN IMMEDIATE",
+        };
+        let execute = |sql| self.connection.prepare_cached(sql)?.execute([]);
+        execute(begin).map_err(rolled_back)?;
+        let tables = Tables::new(&self.connection, mode == Mode::Writing);
+        let batch = Batch::new(
+            now,
+            tables,
+            &self.policy,
+            &mut self.uses,
+            self.counters,
+            outcomes,
+        );
+        let counters = match batch.carry_out(operations) {
+            Ok(counters) => counters,
+            Err(interruption) => {
+                self.uses.forget_batch();
+                // SQLite rolls back by itself after some errors. One that cannot be rolled back now is before the
+                // next batch, and is not committed in between.
+                if !self.connection.is_autocommit() {
+                    let _ = self.connection.execute_batch("ROLLBACK");
+                }
+                return Err(interruption.map(Failure::RolledBack));
+            }
+        };
+        if let Err(error) = execute("COMMIT") {
+            self.uses.forget_batch();
+            if !self.connection.is_autocommit() {
+                let _ = self.connection.execute_batch("ROLLBACK");
+            }
+            return Err(Interruption::Failed(Failure::Commit(error)));
+        }
+        self.uses.keep_batch(now);
+        self.counters = counters;
+        Ok(())
+    }
+
+    /// Says so when the store begins to fail, and when it works again: not once for every batch.
+    fn report(&mut self, failure: Option<&Failure>) {
+        let path = self.path.display();
+        match failure {
+            Some(Failure::Commit(error) | Failure::RolledBack(error)) if !self.is_failing => {
+                warn!("--store: {path} fails, so requests are answered with errors: {error}");
+            }
+            None if self.is_failing => info!("--store: {path} works again"),
+            _ => {}
+        }
+        self.is_failing = failure.is_some();
+    }
+}
+
+impl Failure {
+    fn to_error(&self) -> StoreError {
+        match self {
+            Self::Commit(error) if !is_surely_rolled_back(error) => StoreError::MayHaveTakenEffect(
+                format!("the session store failed, and the request may have taken effect: {error}"),
+            ),
+            Self::Commit(error) | Self::RolledBack(error) => StoreError::NoEffect(format!(
+                "the session store failed, and the request had no effect: {error}"
+            )),
+        }
+    }
+}
+
+/// Whether a commit that failed like this left nothing behind.
+///
+/// The frame that makes a transaction count is the last that is written to the log. A full disk kept it, or one
+/// before it, from being written. After any other error of the disk it may have been written, and then be found
+/// when the log is read after a crash.
+fn is_surely_rolled_back(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
+/// Whether an operation can be carried out without a write, most of the time.
+fn only_reads(operation: &Operation<'_>) -> bool {
+    matches!(
+        operation,
+        Operation::Validate { .. } | Operation::List { .. } | Operation::Stats
+    )
+}
+
+impl Store for SqliteStore {
+    fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
+        if batch.is_empty() {
+            return;
+        }
+        let start = outcomes.mark();
+        let mode = if batch.iter().all(only_reads) {
+            Mode::Reading
+        } else {
+            Mode::Writing
+        };
+        let mut result = self.transact(mode, now, batch, outcomes);
+        if let Err(Interruption::NeedsToWrite) = result {
+            outcomes.rewind(&start);
+            result = self.transact(Mode::Writing, now, batch, outcomes);
+        }
+        let failure = match result {
+            Ok(()) => None,
+            Err(Interruption::Failed(failure)) => Some(failure),
+            Err(Interruption::NeedsToWrite) => unreachable!("a writing transaction may write"),
+        };
+        if let Some(failure) = &failure {
+            outcomes.rewind(&start);
+            for _ in batch {
+                outcomes.push(Err(failure.to_error()));
+            }
+        }
+        self.report(failure.as_ref());
+    }
+}

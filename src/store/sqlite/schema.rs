@@ -1,0 +1,205 @@
+//! The form of the file, and how a file comes to have it.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+/// Each step makes a file of the version that is its place in this list into one of the next version. Version 0 is
+/// an empty file. A step that was once released is never changed.
+const MIGRATIONS: &[&str] = &[VERSION_1];
+
+/// Times are milliseconds since 1970. A key is the first half of the SHA-256 digest of a session id.
+///
+/// Rows stand in the order in which sessions were created, so that new ones share a page and a user's come back
+/// oldest first.
+const VERSION_1: &str = "
+    CREATE TABLE sessions (
+        id INTEGER PRIMARY KEY,
+        key BLOB NOT NULL CHECK (length(key) = 16),
+        -- The key under which the session began, once it has another: its handle is made of it.
+        first_key BLOB CHECK (length(first_key) = 16),
+        user TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        auth_time INTEGER NOT NULL,
+        last_used_at INTEGER NOT NULL,
+        -- The node that knows of all uses until last_used_at, or 0.
+        used_by INTEGER NOT NULL,
+        ends_at INTEGER NOT NULL,
+        -- Null for none.
+        idle_timeout INTEGER,
+        -- No later than the session expires: uses put its end off, and this is put off when it has come.
+        due_at INTEGER NOT NULL,
+        data TEXT,
+        binding BLOB CHECK (length(binding) = 16)
+    ) STRICT;
+    CREATE UNIQUE INDEX sessions_by_key ON sessions (key);
+    CREATE INDEX sessions_by_user ON sessions (user);
+    CREATE INDEX sessions_by_end ON sessions (due_at);
+
+    -- Keys that regenerations have retired, the oldest first. They go with their sessions.
+    CREATE TABLE retired (
+        id INTEGER PRIMARY KEY,
+        key BLOB NOT NULL CHECK (length(key) = 16),
+        session INTEGER NOT NULL,
+        retired_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX retired_by_key ON retired (key);
+    CREATE INDEX retired_by_session ON retired (session);
+
+    -- How many rows there are in sessions, and how many users they have, so that nobody has to count them.
+    CREATE TABLE totals (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        sessions INTEGER NOT NULL,
+        users INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO totals VALUES (1, 0, 0);
+";
+
+/// `application_id` of a file of sessions, so that no other program's database is taken for one: \"SNOD\".
+const APPLICATION_ID: i32 = 0x534e_4f44;
+
+/// How long a node waits for others that write, or read the file in.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// SQL statements that are kept prepared: all that there are.
+const PREPARED_STATEMENTS: usize = 64;
+
+/// How the file is used by every connection.
+///
+/// - `synchronous=FULL`: a commit returns when the disk has it. (`NORMAL` would lose the latest commits in a power cut.)
+/// - `cache_size`: 64 MiB of pages, so that the inner pages of the indices of millions of sessions are at hand.
+/// - `wal_autocheckpoint`: the log goes into the file every 32 MiB. A batch changes pages all over the indices,
+///   since keys are random, and the longer the log, the more often it is one page that they change.
+/// - `journal_size_limit`: a log that a long reader let grow gives its room back.
+const SETTINGS: &str = "
+    PRAGMA synchronous = FULL;
+    PRAGMA cache_size = -65536;
+    PRAGMA wal_autocheckpoint = 8192;
+    PRAGMA journal_size_limit = 67108864;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA trusted_schema = OFF;
+";
+
+/// Why a file of sessions could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot keep sessions in {path}: {why}")]
+pub struct OpenError {
+    path: PathBuf,
+    why: Why,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Why {
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("the directory {0} does not exist")]
+    NoDirectory(PathBuf),
+    #[error("it is a directory")]
+    IsDirectory,
+    #[error("it is read-only")]
+    ReadOnly,
+    #[error("it is not a database")]
+    NotADatabase,
+    #[error("it is a database of another program")]
+    NotSessions,
+    #[error(
+        "it is of version {found}, which a newer session-node wrote; this one knows versions up to {known}"
+    )]
+    Newer { found: usize, known: usize },
+    #[error("its file system cannot hold a write-ahead log that processes share")]
+    NoWriteAheadLog,
+}
+
+/// Opens the file at `path`, which is made if it is not there, and brings it up to date.
+pub fn open(path: &Path) -> Result<Connection, OpenError> {
+    open_as(path, MIGRATIONS).map_err(|why| OpenError {
+        path: path.to_owned(),
+        why,
+    })
+}
+
+fn open_as(path: &Path, migrations: &[&str]) -> Result<Connection, Why> {
+    // SQLite says `unable to open database file` to both.
+    if path.is_dir() {
+        return Err(Why::IsDirectory);
+    }
+    let directory = path.parent().filter(|parent| *parent != Path::new(""));
+    if let Some(directory) = directory.filter(|directory| !directory.is_dir()) {
+        return Err(Why::NoDirectory(directory.to_owned()));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    check(&connection, migrations.len())?;
+    write_ahead(&connection)?;
+    connection.execute_batch(SETTINGS)?;
+    migrate(&mut connection, migrations)?;
+    Ok(connection)
+}
+
+/// The version of a file that is ours, or is empty.
+fn check(connection: &Connection, known: usize) -> Result<usize, Why> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let version = pragma("user_version").map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => Why::NotADatabase,
+        _ => Why::Sqlite(error),
+    })?;
+    if connection.is_readonly("main")? {
+        return Err(Why::ReadOnly);
+    }
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let is_empty = version == 0 && tables == 0;
+    if !is_empty && pragma("application_id")? != APPLICATION_ID {
+        return Err(Why::NotSessions);
+    }
+    let found = usize::try_from(version).map_err(|_| Why::NotSessions)?;
+    if found > known {
+        return Err(Why::Newer { found, known });
+    }
+    Ok(found)
+}
+
+/// Switches to a write-ahead log: one `fsync` a commit, and readers that do not wait for a writer.
+fn write_ahead(connection: &Connection) -> Result<(), Why> {
+    let start = Instant::now();
+    loop {
+        let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| {
+            row.get::<_, String>(0)
+        });
+        match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(_) => return Err(Why::NoWriteAheadLog),
+            // Two nodes that open a new file at once: SQLite does not wait here, lest they wait for each other.
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && start.elapsed() < BUSY_TIMEOUT =>
+            {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Why> {
+    if check(connection, migrations.len())? == migrations.len() {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another node may have done it while this one waited.
+    let version = check(&transaction, migrations.len())?;
+    for migration in &migrations[version..] {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    let version = i32::try_from(migrations.len()).expect("there are not that many versions");
+    transaction.pragma_update(None, "user_version", version)?;
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,309 @@
+//! The SQL: sessions, the keys they once had, and how many there are, kept in step with each other within one
+//! transaction. Knows no rule.
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row as SqlRow};
+
+use super::batch::Interruption;
+use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
+
+/// What a statement gives, unless the transaction has to end.
+pub type Result<T> = std::result::Result<T, Interruption<rusqlite::Error>>;
+
+/// A session as it stands in the file.
+pub struct Row {
+    pub id: i64,
+    pub key: SessionKey,
+    pub first_key: Option<SessionKey>,
+    pub user: String,
+    pub lifetime: Lifetime,
+    pub used_by: i64,
+    pub data: Option<String>,
+    pub binding: Option<Binding>,
+}
+
+impl Row {
+    pub fn handle(&self) -> Handle {
+        self.first_key.unwrap_or(self.key).handle()
+    }
+}
+
+/// A session that is to be.
+pub struct NewRow<'a> {
+    pub key: SessionKey,
+    pub user: &'a str,
+    pub lifetime: Lifetime,
+    pub used_by: i64,
+    pub data: Option<&'a str>,
+    pub binding: Option<&'a Binding>,
+}
+
+/// What changes in a session that is there.
+pub struct Change<'a> {
+    /// The key that it is to have.
+    pub key: SessionKey,
+    pub lifetime: &'a Lifetime,
+    pub used_by: i64,
+    /// What replaces its data, if it is to be replaced.
+    pub data: Option<&'a str>,
+}
+
+/// A key that is no longer its session's, and since when.
+pub struct Retired {
+    pub id: i64,
+    pub at: Timestamp,
+}
+
+/// How many sessions the file holds, and of how many users.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    pub sessions: i64,
+    pub users: i64,
+}
+
+/// The tables, within a transaction.
+pub struct Tables<'c> {
+    connection: &'c Connection,
+    may_write: bool,
+}
+
+/// The columns of a [`Row`], in the order in which [`read_row`] takes them.
+macro_rules! select_rows {
+    ($rest:literal) => {
+        concat!(
+            "SELECT sessions.id, sessions.key, first_key, user, created_at, auth_time, last_used_at, used_by, ends_at, \
+             idle_timeout, data, binding FROM sessions ",
+            $rest
+        )
+    };
+}
+
+impl<'c> Tables<'c> {
+    pub fn new(connection: &'c Connection, may_write: bool) -> Self {
+        Self {
+            connection,
+            may_write,
+        }
+    }
+
+    pub fn may_write(&self) -> bool {
+        self.may_write
+    }
+
+    pub fn by_key(&self, key: &SessionKey) -> Result<Option<Row>> {
+        let sql = select_rows!("WHERE sessions.key = ?1");
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let row = statement.query_row([key.as_bytes()], read_row).optional()?;
+        Ok(row)
+    }
+
+    /// The session that once had this key, and since when it has it no more.
+    pub fn by_retired_key(&self, key: &SessionKey) -> Result<Option<(Row, Timestamp)>> {
+        let sql = "SELECT session, retired_at FROM retired WHERE key = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let read = |row: &SqlRow<'_>| Ok((row.get::<_, i64>(0)?, timestamp(row, 1)?));
+        let retired = statement.query_row([key.as_bytes()], read).optional()?;
+        let Some((session, retired_at)) = retired else {
+            return Ok(None);
+        };
+        let mut statement = self
+            .connection
+            .prepare_cached(select_rows!("WHERE sessions.id = ?1"))?;
+        let row = statement.query_row([session], read_row).optional()?;
+        Ok(row.map(|row| (row, retired_at)))
+    }
+
+    /// A user's sessions, the oldest first, from behind the session `after` on.
+    pub fn of_user(&self, user: &str, after: i64, at_most: usize) -> Result<Vec<Row>> {
+        let sql =
+            select_rows!("WHERE user = ?1 AND sessions.id > ?2 ORDER BY sessions.id LIMIT ?3");
+        self.rows(sql, (user, after, count(at_most)))
+    }
+
+    /// Sessions that are to be looked at by `now`, the first to be looked at first.
+    pub fn due(&self, now: Timestamp, at_most: usize) -> Result<Vec<Row>> {
+        let sql = select_rows!("WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2");
+        self.rows(sql, (millis(now), count(at_most)))
+    }
+
+    pub fn insert(&self, new: &NewRow<'_>) -> Result<Row> {
+        let is_new_user = !self.has_sessions(new.user)?;
+        let sql = "INSERT INTO sessions (key, user, created_at, auth_time, last_used_at, used_by, ends_at, \
+                   idle_timeout, due_at, data, binding) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+        let life = &new.lifetime;
+        self.write(sql)?.execute((
+            new.key.as_bytes(),
+            new.user,
+            millis(life.created_at),
+            millis(life.auth_time),
+            millis(life.last_used_at),
+            new.used_by,
+            millis(life.ends_at),
+            idle_timeout(life),
+            millis(life.expires_at()),
+            new.data,
+            new.binding.map(Binding::as_bytes),
+        ))?;
+        self.add_to_totals(1, i64::from(is_new_user))?;
+        Ok(Row {
+            id: self.connection.last_insert_rowid(),
+            key: new.key,
+            first_key: None,
+            user: new.user.to_owned(),
+            lifetime: new.lifetime,
+            used_by: new.used_by,
+            data: None,
+            binding: None,
+        })
+    }
+
+    pub fn change(&self, row: &Row, change: &Change<'_>) -> Result<()> {
+        let life = change.lifetime;
+        let last_used_at = millis(life.last_used_at);
+        if change.key != row.key {
+            let sql = "UPDATE sessions SET key = ?2, first_key = coalesce(first_key, key), auth_time = ?3, ends_at = ?4 \
+                       WHERE id = ?1";
+            let key = change.key.as_bytes();
+            let times = (millis(life.auth_time), millis(life.ends_at));
+            self.write(sql)?.execute((row.id, key, times.0, times.1))?;
+        }
+        if let Some(data) = change.data {
+            let sql = "UPDATE sessions SET data = ?2 WHERE id = ?1";
+            self.write(sql)?.execute((row.id, data))?;
+        }
+        let sql = "UPDATE sessions SET last_used_at = ?2, used_by = ?3 WHERE id = ?1";
+        self.write(sql)?
+            .execute((row.id, last_used_at, change.used_by))?;
+        Ok(())
+    }
+
+    /// Puts off when a session is looked at.
+    pub fn look_later(&self, row: &Row, at: Timestamp) -> Result<()> {
+        let sql = "UPDATE sessions SET due_at = ?2 WHERE id = ?1";
+        self.write(sql)?.execute((row.id, millis(at)))?;
+        Ok(())
+    }
+
+    pub fn remove(&self, row: &Row) -> Result<()> {
+        self.write("DELETE FROM retired WHERE session = ?1")?
+            .execute([row.id])?;
+        self.write("DELETE FROM sessions WHERE id = ?1")?
+            .execute([row.id])?;
+        let was_last = !self.has_sessions(&row.user)?;
+        self.add_to_totals(-1, -i64::from(was_last))
+    }
+
+    /// Removes everything, page by page rather than row by row: SQLite does that where there is no condition.
+    pub fn remove_all(&self) -> Result<()> {
+        self.write("DELETE FROM retired")?.execute([])?;
+        self.write("DELETE FROM sessions")?.execute([])?;
+        self.write("UPDATE totals SET sessions = 0, users = 0")?
+            .execute([])?;
+        Ok(())
+    }
+
+    /// Remembers a key that a session no longer has.
+    pub fn retire(&self, row: &Row, at: Timestamp) -> Result<()> {
+        // It may be there only if the same id was made twice, as one that is chosen by hand may be.
+        let sql = "INSERT OR REPLACE INTO retired (key, session, retired_at) VALUES (?1, ?2, ?3)";
+        let values = (row.key.as_bytes(), row.id, millis(at));
+        self.write(sql)?.execute(values)?;
+        Ok(())
+    }
+
+    /// A session's retired keys, the oldest first.
+    pub fn retired_of(&self, row: &Row) -> Result<Vec<Retired>> {
+        let sql = "SELECT id, retired_at FROM retired WHERE session = ?1 ORDER BY id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let read = |row: &SqlRow<'_>| {
+            Ok(Retired {
+                id: row.get(0)?,
+                at: timestamp(row, 1)?,
+            })
+        };
+        let retired = statement.query_map([row.id], read)?;
+        Ok(retired.collect::<rusqlite::Result<_>>()?)
+    }
+
+    pub fn forget(&self, retired: &Retired) -> Result<()> {
+        self.write("DELETE FROM retired WHERE id = ?1")?
+            .execute([retired.id])?;
+        Ok(())
+    }
+
+    pub fn totals(&self) -> Result<Totals> {
+        let sql = "SELECT sessions, users FROM totals";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let read = |row: &SqlRow<'_>| {
+            Ok(Totals {
+                sessions: row.get(0)?,
+                users: row.get(1)?,
+            })
+        };
+        Ok(statement.query_row([], read)?)
+    }
+
+    fn add_to_totals(&self, sessions: i64, users: i64) -> Result<()> {
+        let sql = "UPDATE totals SET sessions = sessions + ?1, users = users + ?2";
+        self.write(sql)?.execute((sessions, users))?;
+        Ok(())
+    }
+
+    fn has_sessions(&self, user: &str) -> Result<bool> {
+        let sql = "SELECT 1 FROM sessions WHERE user = ?1 LIMIT 1";
+        Ok(self.connection.prepare_cached(sql)?.exists([user])?)
+    }
+
+    fn rows(&self, sql: &str, parameters: impl Params) -> Result<Vec<Row>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(parameters, read_row)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// A statement that writes, where that is allowed.
+    fn write(&self, sql: &str) -> Result<CachedStatement<'c>> {
+        if !self.may_write {
+            return Err(Interruption::NeedsToWrite);
+        }
+        Ok(self.connection.prepare_cached(sql)?)
+    }
+}
+
+fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
+    Ok(Row {
+        id: row.get(0)?,
+        key: SessionKey::from_bytes(row.get(1)?),
+        first_key: row.get::<_, Option<_>>(2)?.map(SessionKey::from_bytes),
+        user: row.get(3)?,
+        lifetime: Lifetime {
+            created_at: timestamp(row, 4)?,
+            auth_time: timestamp(row, 5)?,
+            last_used_at: timestamp(row, 6)?,
+            ends_at: timestamp(row, 8)?,
+            idle_timeout_millis: row
+                .get::<_, Option<i64>>(9)?
+                .map_or(Lifetime::NEVER_IDLE, i64::unsigned_abs),
+        },
+        used_by: row.get(7)?,
+        data: row.get(10)?,
+        binding: row.get::<_, Option<_>>(11)?.map(Binding::from_bytes),
+    })
+}
+
+fn timestamp(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    let millis: i64 = row.get(column)?;
+    Ok(Timestamp::from_millis(millis.unsigned_abs()))
+}
+
+/// SQLite's integers are signed. What is beyond them is beyond 292 million years.
+fn millis(at: Timestamp) -> i64 {
+    i64::try_from(at.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn idle_timeout(lifetime: &Lifetime) -> Option<i64> {
+    let millis = Some(lifetime.idle_timeout_millis).filter(|it| *it != Lifetime::NEVER_IDLE);
+    millis.map(|millis| i64::try_from(millis).unwrap_or(i64::MAX))
+}
+
+fn count(at_most: usize) -> i64 {
+    i64::try_from(at_most).unwrap_or(i64::MAX)
+}

@@ -96,7 +96,12 @@ pub struct Node {
 
 impl Node {
     pub fn start(args: &[&str]) -> Self {
-        let mut child = command(args).spawn().expect("the node starts");
+        Self::spawn(&mut command(args))
+    }
+
+    /// Starts a node by a command whose three streams are pipes.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("the node starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
         let mut stderr = child.stderr.take().expect("stderr is a pipe");
         let (sender, replies) = mpsc::channel();

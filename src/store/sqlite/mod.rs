@@ -146,6 +146,19 @@ impl SqliteStore {
         Ok(())
     }
 
+    /// Empties the log into the file and cuts it off: that gives back the room which the log has taken on a full
+    /// disk, and of a commit that failed nothing is left that could be found after a crash.
+    fn recover(&self, failure: Failure) -> Failure {
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let is_cut = self
+            .connection
+            .query_row(sql, [], |row| row.get::<_, i64>(0));
+        match failure {
+            Failure::Commit(error) if is_cut == Ok(0) => Failure::RolledBack(error),
+            failure => failure,
+        }
+    }
+
     /// Says so when the store begins to fail, and when it works again: not once for every batch.
     fn report(&mut self, failure: Option<&Failure>) {
         let path = self.path.display();
@@ -211,7 +224,7 @@ impl Store for SqliteStore {
         }
         let failure = match result {
             Ok(()) => None,
-            Err(Interruption::Failed(failure)) => Some(failure),
+            Err(Interruption::Failed(failure)) => Some(self.recover(failure)),
             Err(Interruption::NeedsToWrite) => unreachable!("a writing transaction may write"),
         };
         if let Some(failure) = &failure {

@@ -93,12 +93,12 @@ pub struct OpenError {
 #[derive(Debug, thiserror::Error)]
 enum Why {
     #[error("{0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
     #[error("the directory {0} does not exist")]
     NoDirectory(PathBuf),
     #[error("it is a directory")]
     IsDirectory,
-    #[error("it is read-only")]
+    #[error("it is read-only, or its directory is")]
     ReadOnly,
     #[error("it is not a database")]
     NotADatabase,
@@ -110,6 +110,16 @@ enum Why {
     Newer { found: usize, known: usize },
     #[error("its file system cannot hold a write-ahead log that processes share")]
     NoWriteAheadLog,
+}
+
+impl From<rusqlite::Error> for Why {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase,
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly,
+            _ => Self::Sqlite(error),
+        }
+    }
 }
 
 /// Opens the file at `path`, which is made if it is not there, and brings it up to date.
@@ -145,10 +155,7 @@ fn open_as(path: &Path, migrations: &[&str]) -> Result<Connection, Why> {
 /// The version of a file that is ours, or is empty.
 fn check(connection: &Connection, known: usize) -> Result<usize, Why> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-    let version = pragma("user_version").map_err(|error| match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => Why::NotADatabase,
-        _ => Why::Sqlite(error),
-    })?;
+    let version = pragma("user_version")?;
     if connection.is_readonly("main")? {
         return Err(Why::ReadOnly);
     }
@@ -202,4 +209,96 @@ fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Why> 
     transaction.pragma_update(None, "user_version", version)?;
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// A directory that goes with the test.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Self {
+            let name = format!("session-node-{}-{name}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir_all(&path).expect("a directory for temporary files");
+            Self(path)
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn number(connection: &Connection, sql: &str) -> i64 {
+        let number = connection.query_row(sql, [], |row| row.get(0));
+        number.expect("a number")
+    }
+
+    #[test]
+    fn an_empty_file_becomes_one_of_the_present_version() {
+        let directory = Directory::new("empty");
+        let path = directory.0.join("sessions.db");
+        fs::write(&path, "").expect("a file");
+        for _ in 0..2 {
+            let connection = open_as(&path, MIGRATIONS).expect("a file of sessions");
+            assert_eq!(number(&connection, "PRAGMA user_version"), 1);
+            assert_eq!(number(&connection, "SELECT sessions FROM totals"), 0);
+            assert_eq!(number(&connection, "PRAGMA synchronous"), 2);
+        }
+    }
+
+    #[test]
+    fn a_file_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_holds() {
+        let directory = Directory::new("older");
+        let path = directory.0.join("sessions.db");
+        let older = open_as(&path, MIGRATIONS).expect("a file of sessions");
+        older
+            .execute_batch("UPDATE totals SET sessions = 7")
+            .expect("a change");
+        drop(older);
+
+        let next = [
+            VERSION_1,
+            "ALTER TABLE totals ADD COLUMN more INTEGER NOT NULL DEFAULT 5",
+        ];
+        for _ in 0..2 {
+            let newer = open_as(&path, &next).expect("a file of sessions");
+            assert_eq!(number(&newer, "PRAGMA user_version"), 2);
+            assert_eq!(number(&newer, "SELECT sessions + more FROM totals"), 12);
+        }
+        let refused = open_as(&path, MIGRATIONS);
+        assert!(matches!(refused, Err(Why::Newer { found: 2, known: 1 })));
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_file_as_it_was() {
+        let directory = Directory::new("failing");
+        let path = directory.0.join("sessions.db");
+        drop(open_as(&path, MIGRATIONS).expect("a file of sessions"));
+        let next = [VERSION_1, "DELETE FROM totals; DELETE FROM no_such_table"];
+        assert!(matches!(open_as(&path, &next), Err(Why::Sqlite(_))));
+        let connection = open_as(&path, MIGRATIONS).expect("a file of sessions");
+        assert_eq!(number(&connection, "SELECT count(*) FROM totals"), 1);
+    }
+
+    #[test]
+    fn nodes_that_make_a_file_at_once_all_get_it() {
+        for round in 0..10 {
+            let directory = Directory::new(&format!("at-once-{round}"));
+            let path = directory.0.join("sessions.db");
+            thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        let connection = open_as(&path, MIGRATIONS).expect("a file of sessions");
+                        assert_eq!(number(&connection, "SELECT count(*) FROM totals"), 1);
+                    });
+                }
+            });
+        }
+    }
 }

@@ -12,7 +12,8 @@ use rand::{RngExt, SeedableRng};
 use rusqlite::Connection;
 use session_node::session::{Binding, OnReuse, OnUserLimit, SessionKey, Timestamp};
 use session_node::store::{
-    EventKind, MemoryStore, Operation, Outcome, Outcomes, Policy, Record, SqliteStore, Store,
+    Changes, Conditions, EventKind, Extras, MemoryStore, Operation, Outcome, Outcomes, Policy,
+    Record, SqliteStore, Store,
 };
 
 use common::{Node, text};
@@ -66,16 +67,14 @@ fn create(id: &str, idle_timeout: Option<Duration>) -> Operation<'static> {
         user: "alice".into(),
         ttl: HOUR,
         idle_timeout,
-        data: None,
-        binding: None,
+        extras: None,
     }
 }
 
 fn validate(id: &str) -> Operation<'static> {
     Operation::Validate {
         key: SessionKey::of(id),
-        binding: None,
-        max_age: None,
+        conditions: None,
     }
 }
 
@@ -224,19 +223,25 @@ impl Script {
                 user: self.user().into(),
                 ttl: self.seconds(300),
                 idle_timeout: self.idle_timeouts.then(|| self.seconds(120)),
-                data: self.data(),
-                binding: self.binding(),
+                extras: Some(Box::new(Extras {
+                    data: self.data(),
+                    binding: self.binding(),
+                })),
             },
             12..22 => Operation::Validate {
                 key: self.key(),
-                binding: self.binding(),
-                max_age: self.random.random_bool(0.2).then_some(60),
+                conditions: Some(Box::new(Conditions {
+                    binding: self.binding(),
+                    max_age: self.random.random_bool(0.2).then_some(60),
+                })),
             },
             22..28 => Operation::Regenerate {
                 old: self.key(),
                 new: self.new_key(),
-                reauthenticated: self.random.random_bool(0.3),
-                data: self.data(),
+                changes: Some(Box::new(Changes {
+                    reauthenticated: self.random.random_bool(0.3),
+                    data: self.data(),
+                })),
             },
             28..30 => Operation::Update {
                 key: self.key(),
@@ -405,8 +410,10 @@ fn the_file_does_not_grow_for_ever_under_churn() {
                 user: id.into(),
                 ttl: Duration::from_secs(20),
                 idle_timeout: None,
-                data: Some(r#"{"some":"data"}"#.into()),
-                binding: None,
+                extras: Some(Box::new(Extras {
+                    data: Some(r#"{"some":"data"}"#.into()),
+                    binding: None,
+                })),
             })
             .collect();
         store.apply(now, &batch, &mut Outcomes::new());

@@ -93,7 +93,7 @@ fn open_store(arguments: &Arguments) -> anyhow::Result<Box<dyn Store>> {
         #[cfg(feature = "sqlite")]
         StoreUrl::Sqlite(path) => Box::new(SqliteStore::open(path, policy).context("--store")?),
         #[cfg(not(feature = "sqlite"))]
-        StoreUrl::Sqlite(_) => unreachable!("the command line was checked"),
+        StoreUrl::Sqlite(_) => anyhow::bail!("--store: this build has no SQLite store"),
     })
 }
 

@@ -1,0 +1,99 @@
+//! What group commit is worth: sessions created and validated in a SQLite file, one request a transaction and
+//! hundreds of requests a transaction, on the disk that the file is on.
+//!
+//! ```sh
+//! cargo run --release --features sqlite --example group_commit -- [DIRECTORY] [SESSIONS]
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use session_node::clock::{Clock, SystemClock};
+use session_node::session::SessionKey;
+use session_node::store::{Operation, Outcomes, Policy, SqliteStore, Store};
+
+/// How many requests the node finds in a pipe that is full, about.
+const FULL_BATCH: u32 = 600;
+
+/// How many requests are tried one by one: enough to see the disk's pace.
+const LONE_REQUESTS: u32 = 1000;
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let directory = arguments
+        .next()
+        .map_or_else(std::env::temp_dir, PathBuf::from);
+    let sessions = match arguments.next() {
+        Some(text) => text.parse().context("SESSIONS must be a whole number")?,
+        None => 100_000,
+    };
+    let file = directory.join(format!("group-commit-{}.db", std::process::id()));
+    let result = measure(&file, sessions);
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", file.display()));
+    }
+    result
+}
+
+fn measure(file: &Path, sessions: u32) -> anyhow::Result<()> {
+    let mut store = SqliteStore::open(file, Policy::default())?;
+    let all = sessions + LONE_REQUESTS;
+    run(&mut store, "creates", 0..sessions, FULL_BATCH, create);
+    run(&mut store, "creates", sessions..all, 1, create);
+    run(&mut store, "validations", 0..sessions, FULL_BATCH, validate);
+    run(&mut store, "validations", 0..LONE_REQUESTS, 1, validate);
+
+    // The last to close the file puts what is in its log into it.
+    drop(store);
+    let bytes = std::fs::metadata(file)?.len();
+    println!("{} bytes of file a session", bytes / u64::from(all));
+    let start = Instant::now();
+    drop(SqliteStore::open(file, Policy::default())?);
+    println!("opened in {:.1?}", start.elapsed());
+    Ok(())
+}
+
+/// Applies an operation for each number, in batches, and prints how fast that went.
+fn run(
+    store: &mut SqliteStore,
+    name: &str,
+    numbers: std::ops::Range<u32>,
+    batch_size: u32,
+    operation: fn(u32) -> Operation<'static>,
+) {
+    let mut clock = SystemClock::new();
+    let mut outcomes = Outcomes::new();
+    let count = numbers.len();
+    let start = Instant::now();
+    for first in numbers.clone().step_by(batch_size as usize) {
+        let last = numbers.end.min(first + batch_size);
+        let batch: Vec<_> = (first..last).map(operation).collect();
+        outcomes.clear();
+        store.apply(clock.now(), &batch, &mut outcomes);
+        assert!(outcomes.list().iter().all(Result::is_ok), "{outcomes:?}");
+    }
+    let millis = start.elapsed().as_millis().max(1);
+    let per_second = count as u128 * 1000 / millis;
+    println!("{name}, {batch_size} a transaction: {per_second} a second");
+}
+
+fn create(number: u32) -> Operation<'static> {
+    Operation::Create {
+        key: SessionKey::of(&number.to_string()),
+        user: format!("user{number}").into(),
+        ttl: Duration::from_secs(3600),
+        idle_timeout: None,
+        data: None,
+        binding: None,
+    }
+}
+
+/// Of a session that was created before it, in no order.
+fn validate(number: u32) -> Operation<'static> {
+    Operation::Validate {
+        key: SessionKey::of(&(number.wrapping_mul(2_654_435_761) % (number + 1)).to_string()),
+        binding: None,
+        max_age: None,
+    }
+}

@@ -1,6 +1,8 @@
 //! The SQL: sessions, the keys they once had, and how many there are, kept in step with each other within one
 //! transaction. Knows no rule.
 
+use std::cell::Cell;
+
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row as SqlRow};
 
 use super::batch::Interruption;
@@ -54,7 +56,7 @@ pub struct Retired {
 }
 
 /// How many sessions the file holds, and of how many users.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Totals {
     pub sessions: i64,
     pub users: i64,
@@ -64,6 +66,9 @@ pub struct Totals {
 pub struct Tables<'c> {
     connection: &'c Connection,
     may_write: bool,
+    /// As they are to be when the transaction ends, once they are known.
+    totals: Cell<Option<Totals>>,
+    totals_changed: Cell<bool>,
 }
 
 /// The columns of a [`Row`], in the order in which [`read_row`] takes them.
@@ -82,6 +87,8 @@ impl<'c> Tables<'c> {
         Self {
             connection,
             may_write,
+            totals: Cell::new(None),
+            totals_changed: Cell::new(false),
         }
     }
 
@@ -196,8 +203,11 @@ impl<'c> Tables<'c> {
     pub fn remove_all(&self) -> Result<()> {
         self.write("DELETE FROM retired")?.execute([])?;
         self.write("DELETE FROM sessions")?.execute([])?;
-        self.write("UPDATE totals SET sessions = 0, users = 0")?
-            .execute([])?;
+        self.totals.set(Some(Totals {
+            sessions: 0,
+            users: 0,
+        }));
+        self.totals_changed.set(true);
         Ok(())
     }
 
@@ -231,6 +241,9 @@ impl<'c> Tables<'c> {
     }
 
     pub fn totals(&self) -> Result<Totals> {
+        if let Some(totals) = self.totals.get() {
+            return Ok(totals);
+        }
         let sql = "SELECT sessions, users FROM totals";
         let mut statement = self.connection.prepare_cached(sql)?;
         let read = |row: &SqlRow<'_>| {
@@ -239,12 +252,27 @@ impl<'c> Tables<'c> {
                 users: row.get(1)?,
             })
         };
-        Ok(statement.query_row([], read)?)
+        let totals = statement.query_row([], read)?;
+        self.totals.set(Some(totals));
+        Ok(totals)
     }
 
     fn add_to_totals(&self, sessions: i64, users: i64) -> Result<()> {
-        let sql = "UPDATE totals SET sessions = sessions + ?1, users = users + ?2";
-        self.write(sql)?.execute((sessions, users))?;
+        let before = self.totals()?;
+        self.totals.set(Some(Totals {
+            sessions: before.sessions + sessions,
+            users: before.users + users,
+        }));
+        self.totals_changed.set(true);
+        Ok(())
+    }
+
+    /// Writes what is written once for a whole transaction: the totals, if they have changed.
+    pub fn finish(self) -> Result<()> {
+        if let Some(totals) = self.totals.get().filter(|_| self.totals_changed.get()) {
+            self.write("UPDATE totals SET sessions = ?1, users = ?2")?
+                .execute((totals.sessions, totals.users))?;
+        }
         Ok(())
     }
 

@@ -84,8 +84,7 @@ fn create(number: u32) -> Operation<'static> {
         user: format!("user{number}").into(),
         ttl: Duration::from_secs(3600),
         idle_timeout: None,
-        data: None,
-        binding: None,
+        extras: None,
     }
 }
 
@@ -93,7 +92,6 @@ fn create(number: u32) -> Operation<'static> {
 fn validate(number: u32) -> Operation<'static> {
     Operation::Validate {
         key: SessionKey::of(&(number.wrapping_mul(2_654_435_761) % (number + 1)).to_string()),
-        binding: None,
-        max_age: None,
+        conditions: None,
     }
 }

@@ -193,7 +193,7 @@ const EXAMPLE: &str = r#"Example:
   echo '{"type":"create_session","msg_id":1,"user_id":"alice"}' | session-node
 
 Exit status: 0 when stdin ended, the reader of stdout went away or SIGTERM or SIGINT came;
-1 when a stream failed; 2 when the command line is wrong."#;
+1 when a stream or the store failed; 2 when the command line is wrong."#;
 
 /// A session that exists at the start.
 pub struct Preload<'a> {

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use session_node::session::{Binding, OnReuse, OnUserLimit, SessionKey, Timestamp};
 use session_node::store::{
     Changes, Conditions, EventKind, Extras, MemoryStore, Operation, Outcome, Outcomes, Policy,
-    Record, SqliteStore, Store,
+    Record, SqliteStore, Store, StoreError,
 };
 
 use common::{Node, text};
@@ -387,6 +387,28 @@ fn a_store_in_a_file_answers_what_the_store_in_memory_answers() {
 #[test]
 fn nodes_on_one_file_answer_together_what_one_store_answers() {
     compare("together", 2, false);
+}
+
+#[test]
+fn a_store_that_cannot_write_still_knows_its_sessions_and_writes_again_when_it_can() {
+    let place = Place::new("locked");
+    let mut store = place.open();
+    apply(&mut store, 0, create("a", None));
+    let other = Connection::open(place.file()).expect("the file opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    // A use that would be written, since the last that was is a minute ago.
+    assert!(is_valid(&mut store, 60_000, "a"));
+    let mut outcomes = Outcomes::new();
+    let batch = [create("b", None), validate("a"), validate("b")];
+    store.apply(START, &batch, &mut outcomes);
+    let has_no_effect = |outcome: &Result<_, _>| matches!(outcome, Err(StoreError::NoEffect(_)));
+    assert_eq!(outcomes.list().len(), 3);
+    assert!(outcomes.list().iter().all(has_no_effect), "{outcomes:?}");
+
+    other.execute_batch("ROLLBACK").expect("no lock");
+    assert!(!is_valid(&mut store, 60_000, "b"));
+    apply(&mut store, 60_000, create("b", None));
+    assert!(is_valid(&mut store, 60_000, "b"));
 }
 
 #[test]

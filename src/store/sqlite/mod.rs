@@ -63,6 +63,9 @@ pub struct SqliteStore {
 enum Mode {
     Reading,
     Writing,
+    /// As [`Mode::Reading`], and uses that only show in `last_seen_at` are kept back: a full disk must not keep
+    /// anybody from being recognised.
+    ReadingRegardless,
 }
 
 /// Why a transaction had no good end.
@@ -107,12 +110,13 @@ impl SqliteStore {
                 .map_err(rolled_back)?;
         }
         let begin = match mode {
-            Mode::Reading => "BEGIN DEFERRED",
+            Mode::Reading | Mode::ReadingRegardless => "BEGIN DEFERRED",
             // The lock first: a transaction that has read cannot begin to write once another node has written.
             Mode::Writing => "BEGIN IMMEDIATE",
         };
         let execute = |sql| self.connection.prepare_cached(sql)?.execute([]);
         execute(begin).map_err(rolled_back)?;
+        self.uses.keep_back(mode == Mode::ReadingRegardless);
         let tables = Tables::new(&self.connection, mode == Mode::Writing);
         let batch = Batch::new(
             now,
@@ -149,6 +153,9 @@ impl SqliteStore {
     /// Empties the log into the file and cuts it off: that gives back the room which the log has taken on a full
     /// disk, and of a commit that failed nothing is left that could be found after a crash.
     fn recover(&self, failure: Failure) -> Failure {
+        if failure.is_for_a_lock() {
+            return failure;
+        }
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
         let is_cut = self
             .connection
@@ -174,6 +181,11 @@ impl SqliteStore {
 }
 
 impl Failure {
+    fn is_for_a_lock(&self) -> bool {
+        let (Self::Commit(error) | Self::RolledBack(error)) = self;
+        error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+    }
+
     fn to_error(&self) -> StoreError {
         match self {
             Self::Commit(error) if !is_surely_rolled_back(error) => StoreError::MayHaveTakenEffect(
@@ -212,27 +224,31 @@ impl Store for SqliteStore {
             return;
         }
         let start = outcomes.mark();
-        let mode = if batch.iter().all(only_reads) {
-            Mode::Reading
-        } else {
-            Mode::Writing
-        };
-        let mut result = self.transact(mode, now, batch, outcomes);
-        if let Err(Interruption::NeedsToWrite) = result {
+        let may_only_read = batch.iter().all(only_reads);
+        let mut attempt = |store: &mut Self, mode| {
             outcomes.rewind(&start);
-            result = self.transact(Mode::Writing, now, batch, outcomes);
+            store.transact(mode, now, batch, outcomes)
+        };
+        let mut result = Err(Interruption::NeedsToWrite);
+        if may_only_read {
+            result = attempt(self, Mode::Reading);
+        }
+        if let Err(Interruption::NeedsToWrite) = result {
+            result = attempt(self, Mode::Writing);
         }
         let failure = match result {
             Ok(()) => None,
             Err(Interruption::Failed(failure)) => Some(self.recover(failure)),
             Err(Interruption::NeedsToWrite) => unreachable!("a writing transaction may write"),
         };
-        if let Some(failure) = &failure {
-            outcomes.rewind(&start);
-            for _ in batch {
-                outcomes.push(Err(failure.to_error()));
-            }
-        }
         self.report(failure.as_ref());
+        let Some(failure) = failure else { return };
+        if may_only_read && attempt(self, Mode::ReadingRegardless).is_ok() {
+            return;
+        }
+        outcomes.rewind(&start);
+        for _ in batch {
+            outcomes.push(Err(failure.to_error()));
+        }
     }
 }

@@ -53,6 +53,8 @@ pub struct Uses {
     /// Those of a batch that is not yet committed.
     of_batch: HashMap<SessionKey, Use>,
     sweep_at: usize,
+    /// Whether uses of sessions without an idle timeout are not to be written now.
+    keeps_back: bool,
 }
 
 impl Uses {
@@ -63,6 +65,7 @@ impl Uses {
             kept: HashMap::new(),
             of_batch: HashMap::new(),
             sweep_at: FIRST_SWEEP,
+            keeps_back: false,
         }
     }
 
@@ -89,7 +92,8 @@ impl Uses {
     pub fn note(&mut self, row: &Row, lifetime: &Lifetime) -> Write {
         let written_at = row.lifetime.last_used_at;
         let has_idle_timeout = lifetime.idle_timeout_millis != Lifetime::NEVER_IDLE;
-        if lifetime.last_used_at >= written_at + not_written_for(lifetime) {
+        let is_kept_back = self.keeps_back && !has_idle_timeout;
+        if lifetime.last_used_at >= written_at + not_written_for(lifetime) && !is_kept_back {
             return Write::By(self.node);
         }
         if has_idle_timeout && ![self.node, SEVERAL].contains(&row.used_by) {
@@ -101,6 +105,11 @@ impl Uses {
         };
         self.of_batch.insert(row.key, kept);
         Write::Nothing
+    }
+
+    /// Whether to keep uses here that would be written, where no session can end early because of it.
+    pub fn keep_back(&mut self, keeps_back: bool) {
+        self.keeps_back = keeps_back;
     }
 
     /// The batch is committed.

@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod errors;
+pub mod place;
 pub mod timed;
 
 use std::fmt::Display;

@@ -17,12 +17,15 @@ use crate::store::{Extras, Operation};
 #[repr(C)]
 pub struct Session {
     pub key: SessionKey,
-    pub lifetime: Lifetime,
+    ends_at: Timestamp,
+    last_used_at: Timestamp,
+    idle_timeout_millis: u64,
+    created_at: Timestamp,
     pub user: Slot<User>,
     /// The second in which the session is looked at to see whether it has expired: seconds since its creation.
     looked_at_after: u32,
     /// What few sessions have.
-    pub rare: Option<Box<Rare>>,
+    rare: Option<Box<Rare>>,
     of_user: Links<Session>,
     expiring: Links<Session>,
 }
@@ -32,6 +35,8 @@ pub struct Session {
 pub struct Rare {
     data: Option<Box<str>>,
     binding: Option<Binding>,
+    /// When the user authenticated, once it was again.
+    auth_time: Option<Timestamp>,
     /// The key under which the session began, once it has another.
     first_key: Option<SessionKey>,
     /// Keys that regenerations have retired and that are still remembered, the oldest first.
@@ -62,6 +67,30 @@ pub struct User {
 }
 
 impl Session {
+    pub fn lifetime(&self) -> Lifetime {
+        let auth_time = self.rare.as_ref().and_then(|rare| rare.auth_time);
+        Lifetime {
+            created_at: self.created_at,
+            auth_time: auth_time.unwrap_or(self.created_at),
+            last_used_at: self.last_used_at,
+            ends_at: self.ends_at,
+            idle_timeout_millis: self.idle_timeout_millis,
+        }
+    }
+
+    /// Notes what a use or an authentication has changed.
+    pub fn set_lifetime(&mut self, lifetime: &Lifetime) {
+        self.last_used_at = lifetime.last_used_at;
+        self.ends_at = lifetime.ends_at;
+        if lifetime.auth_time != self.created_at {
+            self.rare.get_or_insert_default().auth_time = Some(lifetime.auth_time);
+        }
+    }
+
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.lifetime().is_live(now)
+    }
+
     pub fn handle(&self) -> Handle {
         let first_key = self.rare.as_ref().and_then(|rare| rare.first_key);
         first_key.unwrap_or(self.key).handle()
@@ -177,13 +206,16 @@ impl Tables {
         &mut self,
         key: SessionKey,
         user: &str,
-        lifetime: Lifetime,
+        lifetime: &Lifetime,
         rare: Option<Box<Rare>>,
     ) -> Slot<Session> {
         let user = self.user(user);
         let slot = self.sessions.insert(Session {
             key,
-            lifetime,
+            ends_at: lifetime.ends_at,
+            last_used_at: lifetime.last_used_at,
+            idle_timeout_millis: lifetime.idle_timeout_millis,
+            created_at: lifetime.created_at,
             user,
             looked_at_after: 0,
             rare,
@@ -267,8 +299,8 @@ impl Tables {
 
     fn file(&mut self, slot: Slot<Session>) {
         let session = &mut self.sessions[slot];
-        let created = session.lifetime.created_at.unix_seconds();
-        let second = session.lifetime.expires_at().as_millis().div_ceil(1000);
+        let created = session.created_at.unix_seconds();
+        let second = session.lifetime().expires_at().as_millis().div_ceil(1000);
         // Beyond 136 years it is looked at too early, which does no harm.
         session.looked_at_after = u32::try_from(second - created).unwrap_or(u32::MAX);
         let second = session.second_of_look();
@@ -336,7 +368,7 @@ impl Tables {
             .iter()
             .filter_map(|slot| self.sessions.get(*slot))
         {
-            ends ^= session.lifetime.ends_at.as_millis();
+            ends ^= session.ends_at.as_millis();
         }
         let mut names = 0;
         for session in self
@@ -362,7 +394,7 @@ impl Tables {
 
 impl Session {
     fn second_of_look(&self) -> u64 {
-        self.lifetime.created_at.unix_seconds() + u64::from(self.looked_at_after)
+        self.created_at.unix_seconds() + u64::from(self.looked_at_after)
     }
 }
 

@@ -103,6 +103,17 @@ fn a_session_never_ends_early_because_a_use_was_lost_with_the_process() {
 }
 
 #[test]
+fn a_session_that_was_said_to_have_ended_stays_so_after_a_restart() {
+    let place = Place::new("stays-ended");
+    let mut store = open(&place);
+    apply(&mut store, 0, create("a", Some(Duration::from_secs(60))));
+    assert!(!is_valid(&mut store, 60_000, "a"));
+    drop(store);
+    // A node that does not know of uses would let it live for a sixtieth longer.
+    assert!(!is_valid(&mut open(&place), 60_001, "a"));
+}
+
+#[test]
 fn a_session_never_ends_early_because_a_use_was_seen_by_another_node() {
     let place = Place::new("other");
     let (mut one, mut other) = (open(&place), open(&place));

@@ -415,7 +415,7 @@ impl<'a> Batch<'a> {
             if session.lifetime.is_live(self.now) {
                 return Ok(Presented::Current(session));
             }
-            return Ok(Presented::Nothing);
+            return self.ended(&session);
         }
         if !self.policy.remembers_retired() {
             return Ok(Presented::Nothing);
@@ -425,7 +425,7 @@ impl<'a> Batch<'a> {
         };
         let session = self.known(row);
         if !session.lifetime.is_live(self.now) {
-            return Ok(Presented::Nothing);
+            return self.ended(&session);
         }
         if self.policy.in_grace(self.now, retired_at) {
             return Ok(Presented::InGrace(session));
@@ -433,6 +433,16 @@ impl<'a> Batch<'a> {
         if self.policy.on_reuse == OnReuse::Revoke {
             self.note(EventKind::ReuseDetected, &session.row);
             self.destroy(&session, EventKind::Destroyed(Reason::Reuse))?;
+        }
+        Ok(Presented::Nothing)
+    }
+
+    /// A session that is found to have expired. One that was not used for too long is removed at once: a node that
+    /// does not know when it was used last would give it the benefit of the doubt, and bring back what has just
+    /// been said to be invalid.
+    fn ended(&mut self, session: &Session) -> Result<Presented> {
+        if self.now < session.lifetime.ends_at {
+            self.expire(session)?;
         }
         Ok(Presented::Nothing)
     }

@@ -16,6 +16,8 @@ use session_node::audit::Audit;
 use session_node::clock::SystemClock;
 use session_node::handler::Handler;
 use session_node::id::IdGenerator;
+#[cfg(feature = "redis")]
+use session_node::store::RedisStore;
 #[cfg(feature = "sqlite")]
 use session_node::store::SqliteStore;
 use session_node::store::{MemoryStore, Store};
@@ -73,11 +75,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let input = UntilSignal::new(input.context("cannot use standard input")?)
         .context("cannot listen for SIGTERM and SIGINT")?;
     let output = io::stdout().as_fd().try_clone_to_owned().map(File::from);
-    info!(
-        "started: sessions in {}, at most {}",
-        arguments.store(),
-        arguments.max_sessions
-    );
+    info!("started: sessions in {}", arguments.store());
     match node.run(input, output.context("cannot use standard output")?) {
         Err(RunError::Input(error)) if Stopped::is_why(&error) => info!("stopped: {error}"),
         Ok(()) => info!("stopped: the input has ended, or nobody reads the replies"),
@@ -94,6 +92,11 @@ fn open_store(arguments: &Arguments) -> anyhow::Result<Box<dyn Store>> {
         StoreUrl::Sqlite(path) => Box::new(SqliteStore::open(path, policy).context("--store")?),
         #[cfg(not(feature = "sqlite"))]
         StoreUrl::Sqlite(_) => anyhow::bail!("--store: this build has no SQLite store"),
+        #[cfg(feature = "redis")]
+        StoreUrl::Redis(url) => {
+            let options = arguments.redis_options(url);
+            Box::new(RedisStore::connect(options, policy).context("--store")?)
+        }
     })
 }
 

@@ -107,6 +107,16 @@ impl Handle {
             _ => None,
         }
     }
+
+    /// The handle's bytes as a handle again, for a store that kept them.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 16 bytes, for a store to keep.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
 impl fmt::Display for Handle {
@@ -150,7 +160,7 @@ impl PartialEq for Binding {
 impl Eq for Binding {}
 
 /// Half of a SHA-256 digest. `purpose` keeps digests for different ends apart, even of the same bytes.
-fn truncated_digest(purpose: &[u8], bytes: &[u8]) -> [u8; 16] {
+pub(crate) fn truncated_digest(purpose: &[u8], bytes: &[u8]) -> [u8; 16] {
     let digest: [u8; 32] = Sha256::new()
         .chain_update(purpose)
         .chain_update([0])

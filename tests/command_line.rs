@@ -100,7 +100,8 @@ fn a_wrong_value_of_an_option_that_may_hold_a_secret_is_not_repeated() {
         ["--preload", "5ecret"],
         ["--preload", "5ecret="],
         ["--preload", "5ecret=a,5ecret=b"],
-        ["--store", "redis://:5ecret@host"],
+        ["--store", "redis://:5ecret@host:port"],
+        ["--store", "redis-cluster://:5ecret@host/1"],
         ["--store", "5ecret"],
     ] {
         let stderr = text(&run(&args, &[], &[]).stderr);

@@ -35,6 +35,8 @@
 //! ```
 
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -46,6 +48,8 @@ use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
 
 pub use crate::session::Policy;
 pub use memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use redis::{RedisConnectError, RedisOptions, RedisStore, RedisUrl, RedisUrlError};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{OpenError, SqliteStore};
 

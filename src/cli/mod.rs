@@ -1,7 +1,10 @@
 //! The command line, and nothing that acts on it.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "redis")]
+mod redis;
+mod store;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::PossibleValue;
@@ -12,17 +15,16 @@ use session_node::id::IdFormat;
 use session_node::protocol::{Limits, ReplyFormat};
 use session_node::session::{OnReuse, OnUserLimit, Policy};
 use session_node::store::Record;
+#[cfg(feature = "redis")]
+use session_node::store::{RedisOptions, RedisUrl};
+
+use self::store::parse_store;
+
+pub use self::store::StoreUrl;
 
 /// The longest duration that may be asked for: far beyond any login, and far from where milliseconds in 64
 /// bits run out.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
-/// The stores that this build has.
-const STORES: &str = if cfg!(feature = "sqlite") {
-    "memory: or sqlite:PATH"
-} else {
-    "memory:"
-};
 
 /// A user's name and a session id are strings of a request, with a request's limits.
 const MAX_STRING_BYTES: usize = 256;
@@ -103,15 +105,10 @@ pub struct Arguments {
     #[arg(help_heading = "Sessions", hide_env_values = true)]
     preload: Vec<String>,
 
-    /// Live sessions that the node will hold; a create beyond them is refused with error 11
-    #[arg(
-        long,
-        env = "SESSION_NODE_MAX_SESSIONS",
-        value_name = "COUNT",
-        default_value = "10000000"
-    )]
+    /// Live sessions that the node will hold; a create beyond them is refused with error 11 [default: 10000000]
+    #[arg(long, env = "SESSION_NODE_MAX_SESSIONS", value_name = "COUNT")]
     #[arg(value_parser = max_sessions, help_heading = "Limits", hide_env_values = true)]
-    pub max_sessions: usize,
+    max_sessions: Option<usize>,
 
     /// Live sessions that a user may have [default: no limit]
     #[arg(long, env = "SESSION_NODE_MAX_SESSIONS_PER_USER", value_name = "COUNT")]
@@ -158,7 +155,8 @@ pub struct Arguments {
     #[arg(help_heading = "Running", hide_env_values = true)]
     reply_format: ReplyFormatName,
 
-    /// Where sessions are kept: `memory:` ends with the process, `sqlite:PATH` is a file that outlives it
+    /// Where sessions are kept: `memory:` ends with the process, `sqlite:PATH` is a file that outlives it,
+    /// `redis://…` servers that nodes share
     #[arg(
         long,
         env = "SESSION_NODE_STORE",
@@ -187,6 +185,10 @@ pub struct Arguments {
     )]
     #[arg(help_heading = "Running", hide_env_values = true)]
     log: LogLevel,
+
+    #[cfg(feature = "redis")]
+    #[command(flatten)]
+    redis: redis::RedisArguments,
 }
 
 const EXAMPLE: &str = r#"Example:
@@ -231,15 +233,34 @@ impl Arguments {
                 return Err("--preload must not give the same ID twice".into());
             }
         }
-        if preloads.len() > self.max_sessions {
+        if preloads.len() > self.max_sessions() {
             return Err("--preload must not name more sessions than --max-sessions allows".into());
         }
-        parse_store(&self.store).map(|_| ())
+        match parse_store(&self.store)? {
+            #[cfg(feature = "redis")]
+            StoreUrl::Redis(_) if self.max_sessions.is_some() => Err(
+                "--max-sessions: nobody counts the sessions of all nodes on Redis; use the server's \
+                 maxmemory instead"
+                    .into(),
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// Where sessions are kept.
     pub fn store(&self) -> StoreUrl<'_> {
         parse_store(&self.store).expect("the command line was checked")
+    }
+
+    /// How to use the servers at `url`.
+    #[cfg(feature = "redis")]
+    pub fn redis_options(&self, url: RedisUrl) -> RedisOptions {
+        self.redis.options(url)
+    }
+
+    /// How many live sessions the node holds at the most.
+    pub fn max_sessions(&self) -> usize {
+        self.max_sessions.unwrap_or(Policy::default().max_sessions)
     }
 
     /// The sessions that exist at the start.
@@ -257,7 +278,7 @@ impl Arguments {
     /// The rules that are the same for all sessions.
     pub fn policy(&self) -> Policy {
         Policy {
-            max_sessions: self.max_sessions,
+            max_sessions: self.max_sessions(),
             max_sessions_per_user: self.max_sessions_per_user,
             on_user_limit: self.on_user_limit.0,
             rotation_grace: self.rotation_grace,
@@ -303,39 +324,6 @@ impl Arguments {
             LogLevel::Info => tracing::Level::INFO,
             LogLevel::Debug => tracing::Level::DEBUG,
         }
-    }
-}
-
-/// Where sessions are kept.
-pub enum StoreUrl<'a> {
-    /// In the process.
-    Memory,
-    /// In the SQLite file at this path. Only in builds with the feature `sqlite`.
-    Sqlite(&'a Path),
-}
-
-impl fmt::Display for StoreUrl<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory => formatter.write_str("memory"),
-            Self::Sqlite(path) => path.display().fmt(formatter),
-        }
-    }
-}
-
-/// Never repeats what it was given, which may hold a password.
-fn parse_store(text: &str) -> Result<StoreUrl<'_>, String> {
-    match text.split_once(':') {
-        Some(("memory", "")) => Ok(StoreUrl::Memory),
-        Some(("sqlite", _)) if !cfg!(feature = "sqlite") => {
-            Err("--store: this build has no SQLite store; build it with --features sqlite".into())
-        }
-        Some(("sqlite", "")) => Err("--store: expected the path of a file after sqlite:".into()),
-        Some(("sqlite", path)) => Ok(StoreUrl::Sqlite(Path::new(path))),
-        Some(("redis" | "rediss" | "valkey" | "redis-cluster", _)) => Err(format!(
-            "--store: this build has no store for Redis; expected {STORES}"
-        )),
-        _ => Err(format!("--store: unknown kind of store; expected {STORES}")),
     }
 }
 

@@ -1,0 +1,115 @@
+//! Options for `--store redis://…`.
+
+use std::time::Duration;
+
+use clap::Args;
+use session_node::store::{RedisOptions, RedisUrl};
+
+/// The longest that a node may stand still for a server.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// How to use Redis or Valkey.
+#[derive(Args)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "they are the names of the options"
+)]
+#[command(next_help_heading = "Redis")]
+pub struct RedisArguments {
+    /// What the names of all keys on the server begin with; the same for all nodes that share sessions
+    #[arg(
+        long,
+        env = "SESSION_NODE_REDIS_PREFIX",
+        value_name = "TEXT",
+        default_value = "session-node:"
+    )]
+    #[arg(value_parser = prefix, hide_env_values = true)]
+    redis_prefix: String,
+
+    /// How long to wait for a connection: seconds, or with a unit (500ms, 2s)
+    #[arg(
+        long,
+        env = "SESSION_NODE_REDIS_CONNECT_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "2s"
+    )]
+    #[arg(value_parser = timeout, hide_env_values = true)]
+    redis_connect_timeout: Duration,
+
+    /// How long to wait for a reply
+    #[arg(
+        long,
+        env = "SESSION_NODE_REDIS_RESPONSE_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "2s"
+    )]
+    #[arg(value_parser = timeout, hide_env_values = true)]
+    redis_response_timeout: Duration,
+
+    /// Replicas that have to hold a change before it is reported; 0 to wait for none
+    #[arg(
+        long,
+        env = "SESSION_NODE_REDIS_WAIT_REPLICAS",
+        value_name = "COUNT",
+        default_value = "0"
+    )]
+    #[arg(hide_env_values = true)]
+    redis_wait_replicas: u32,
+
+    /// How long to wait for them
+    #[arg(
+        long,
+        env = "SESSION_NODE_REDIS_WAIT_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "1s"
+    )]
+    #[arg(value_parser = timeout, hide_env_values = true)]
+    redis_wait_timeout: Duration,
+}
+
+impl RedisArguments {
+    /// The same, for the servers at `url`.
+    pub fn options(&self, url: RedisUrl) -> RedisOptions {
+        RedisOptions {
+            url,
+            prefix: self.redis_prefix.clone(),
+            connect_timeout: self.redis_connect_timeout,
+            response_timeout: self.redis_response_timeout,
+            wait_replicas: self.redis_wait_replicas,
+            wait_timeout: self.redis_wait_timeout,
+        }
+    }
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    RedisOptions::is_prefix(text)
+        .then(|| text.to_owned())
+        .ok_or_else(|| "expected at most 64 letters, digits and : - _ .".into())
+}
+
+/// Seconds, or numbers with units, down to milliseconds.
+fn timeout(text: &str) -> Result<Duration, String> {
+    let parsed = match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text).ok(),
+    };
+    parsed
+        .filter(|duration| (Duration::from_millis(1)..=LONGEST).contains(duration))
+        .ok_or_else(|| {
+            "expected seconds (2) or a number with a unit (500ms, 2s), from 1ms to 1h".into()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_seconds_or_a_number_with_a_unit() {
+        assert_eq!(timeout("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(timeout("500ms"), Ok(Duration::from_millis(500)));
+        for wrong in ["", "0", "0s", "-1", "soon", "500us", "2h"] {
+            assert!(timeout(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+-- ARGV: handle, key, user, lifetime, idle timeout or 0, data or '', binding or '', limit of the user's sessions or 0,
+-- '1' to reject a session beyond it. Answers C with when the session expires, or L.
+
+local handle, key, user = ARGV[1], ARGV[2], ARGV[3]
+local limit = tonumber(ARGV[8])
+
+if limit > 0 then
+  local live = live_sessions()
+  if #live >= limit then
+    if ARGV[9] == '1' then return answer('L', user) end
+    for at = 1, #live + 1 - limit do finish(live[at], 'e') end
+  end
+else
+  -- Expired sessions of a user who never is without one get fewer: more are looked at than begin.
+  for _, field in ipairs(redis.call('HRANDFIELD', all, 2)) do
+    local other = #field == 17 and read(string.sub(field, 2))
+    if other and expires(other) <= now then finish(other, 'x') end
+  end
+end
+settle()
+
+-- Only an id that was chosen by hand can have had a session before.
+redis.call('HDEL', all, 'd' .. handle, 'b' .. handle, 'r' .. handle)
+local session = {
+  handle = handle, key = key, order = redis.call('HINCRBY', all, 'n', 1),
+  created = now, authenticated = now, used = now, ends = now + tonumber(ARGV[4]), idle = tonumber(ARGV[5]),
+}
+redis.call('HSET', all, 'u', user)
+if ARGV[6] ~= '' then redis.call('HSET', all, 'd' .. handle, ARGV[6]) end
+if ARGV[7] ~= '' then redis.call('HSET', all, 'b' .. handle, ARGV[7]) end
+if redis.call('PEXPIRETIME', all) < 0 then redis.call('PEXPIREAT', all, expires(session)) end
+write(session)
+return {'C', user, expires(session), 0, false, ended}

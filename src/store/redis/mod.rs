@@ -1,0 +1,123 @@
+//! Sessions on a Redis or Valkey server, or on a cluster of them, that many nodes share.
+//!
+//! All of a user is one hash in one slot, and each operation is one script on it: [`scripts`] has the rules, which every
+//! other store has in Rust, because only the server can decide for all nodes at once, by its own clock. Which user a
+//! key leads to is in a pointer ([`places`], [`pointers`]). [`batch`] says in which steps: it turns operations into commands
+//! ([`ask`]) and answers into outcomes ([`conclude`]). [`servers`] takes them there and back, one pipeline for all that a
+//! batch asks of a server.
+
+mod ask;
+mod batch;
+mod conclude;
+mod destroy_all;
+mod link;
+mod options;
+mod places;
+mod pointers;
+mod reply;
+mod scripts;
+mod servers;
+
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use self::batch::Batch;
+use self::places::Places;
+use self::servers::Servers;
+use super::{Operation, Outcomes, Policy, Store};
+use crate::session::Timestamp;
+
+pub use options::{RedisOptions, RedisUrl, RedisUrlError};
+
+/// Sessions on Redis or Valkey.
+pub struct RedisStore {
+    options: RedisOptions,
+    policy: Policy,
+    servers: Servers,
+    places: Places,
+    counters: Counters,
+    is_failing: bool,
+}
+
+/// Why there is no store. Names the server, and never a password.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct RedisConnectError(String);
+
+/// What this node has done to sessions.
+#[derive(Clone, Copy, Default)]
+struct Counters {
+    destroyed: u64,
+    expired: u64,
+}
+
+impl RedisStore {
+    /// The sessions on these servers. The server keeps no count of all: [`Policy::max_sessions`] has no say, its own
+    /// `maxmemory` has.
+    ///
+    /// # Errors
+    ///
+    /// When no server can be reached, does not let the node in, or does not understand its scripts.
+    pub fn connect(options: RedisOptions, policy: Policy) -> Result<Self, RedisConnectError> {
+        let servers = Servers::connect(options.clone()).map_err(RedisConnectError)?;
+        Ok(Self {
+            options,
+            policy,
+            servers,
+            places: Places::default(),
+            counters: Counters::default(),
+            is_failing: false,
+        })
+    }
+
+    /// Says so when the servers begin to fail, and when they work again: not once for every batch.
+    fn report(&mut self, failure: Option<&str>) {
+        match failure {
+            Some(why) if !self.is_failing => {
+                warn!("--store: requests are answered with errors: {why}");
+            }
+            None if self.is_failing => info!("--store: {} works again", self.options.url),
+            _ => {}
+        }
+        self.is_failing = failure.is_some();
+    }
+}
+
+impl Store for RedisStore {
+    fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
+        self.servers.forget_used();
+        let mut failure = None;
+        // To end all sessions is many steps: what stands before it in the batch comes before, and what after it after.
+        for part in batch.split_inclusive(|operation| matches!(operation, Operation::DestroyAll)) {
+            let mut batch = Batch {
+                now,
+                options: &self.options,
+                policy: &self.policy,
+                servers: &mut self.servers,
+                places: &mut self.places,
+                counters: &mut self.counters,
+                outcomes,
+                failure: &mut failure,
+            };
+            match part.split_last() {
+                Some((Operation::DestroyAll, before)) => {
+                    batch.carry_out(before);
+                    batch.destroy_all();
+                }
+                _ => batch.carry_out(part),
+            }
+        }
+        if batch
+            .iter()
+            .any(|operation| !matches!(operation, Operation::Stats))
+        {
+            self.report(failure.as_deref());
+        }
+    }
+}
+
+/// For the servers, which count time in milliseconds.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

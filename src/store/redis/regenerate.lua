@@ -1,0 +1,47 @@
+-- ARGV: handle, key, grace, revoke; new key, '1' when the user has authenticated again, data or '', how many retired
+-- keys to remember. Answers R with for how long the pointers of retired keys and of the new one are to stay, or I. Keys that
+-- are forgotten are among what ended, with the letter f; retired ones whose pointers have to stay, with the letter p.
+
+local handle = ARGV[1]
+local user = name()
+local session, is_current = present(handle, ARGV[2], ARGV[3], ARGV[4])
+if not is_current then return answer('I', user) end
+
+local old = session.key
+session.key = ARGV[5]
+session.used = math.max(session.used, now)
+if ARGV[6] == '1' then
+  session.ends = now + session.ends - session.authenticated
+  session.authenticated = now
+end
+write(session)
+if ARGV[7] ~= '' then redis.call('HSET', all, 'd' .. handle, ARGV[7]) end
+
+-- The oldest retired keys are forgotten where they are of no use any more, or too many.
+local grace, revoke, most = tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[8])
+local retired = retired_keys(session) .. struct.pack(RETIRED, old, now)
+local forgotten, at = {}, 1
+while at <= #retired do
+  local one, moment = struct.unpack(RETIRED, retired, at)
+  local is_of_use = revoke or now < moment + grace
+  if is_of_use and (#retired - at + 1) / RETIRED_SIZE <= most then break end
+  forgotten[#forgotten + 1] = one
+  at = at + RETIRED_SIZE
+end
+retired = string.sub(retired, at)
+if retired == '' then
+  redis.call('HDEL', all, 'r' .. handle)
+else
+  redis.call('HSET', all, 'r' .. handle, retired)
+end
+
+local life = session.ends - now
+if not revoke then life = math.min(life, grace) end
+local reply = answer('R', user, life, pointer_life(session))
+if #forgotten > 0 then ended[#ended + 1] = 'f' .. handle .. table.concat(forgotten) end
+-- Only a new end makes the pointers of keys that were retired earlier stay longer.
+local first = ARGV[6] == '1' and 1 or #retired - RETIRED_SIZE + 1
+local kept = {}
+for place = math.max(first, 1), #retired, RETIRED_SIZE do kept[#kept + 1] = string.sub(retired, place, place + 15) end
+if #kept > 0 then ended[#ended + 1] = 'p' .. handle .. table.concat(kept) end
+return reply

@@ -12,7 +12,7 @@ if limit > 0 then
   end
 else
   -- Expired sessions of a user who never is without one get fewer: more are looked at than begin.
-  for _, field in ipairs(redis.call('HRANDFIELD', all, 2)) do
+  for _, field in ipairs(call('HRANDFIELD', all, 2)) do
     local other = #field == 17 and read(string.sub(field, 2))
     if other and expires(other) <= now then finish(other, 'x') end
   end
@@ -20,14 +20,14 @@ end
 settle()
 
 -- Only an id that was chosen by hand can have had a session before.
-redis.call('HDEL', all, 'd' .. handle, 'b' .. handle, 'r' .. handle)
+call('HDEL', all, 'd' .. handle, 'b' .. handle, 'r' .. handle)
 local session = {
-  handle = handle, key = key, order = redis.call('HINCRBY', all, 'n', 1),
+  handle = handle, key = key, order = call('HINCRBY', all, 'n', 1),
   created = now, authenticated = now, used = now, ends = now + tonumber(ARGV[4]), idle = tonumber(ARGV[5]),
 }
-redis.call('HSET', all, 'u', user)
-if ARGV[6] ~= '' then redis.call('HSET', all, 'd' .. handle, ARGV[6]) end
-if ARGV[7] ~= '' then redis.call('HSET', all, 'b' .. handle, ARGV[7]) end
-if redis.call('PEXPIRETIME', all) < 0 then redis.call('PEXPIREAT', all, expires(session)) end
+call('HSET', all, 'u', user)
+if ARGV[6] ~= '' then call('HSET', all, 'd' .. handle, ARGV[6]) end
+if ARGV[7] ~= '' then call('HSET', all, 'b' .. handle, ARGV[7]) end
+if call('PEXPIRETIME', all) < 0 then call('PEXPIREAT', all, expires(session)) end
 write(session)
 return {'C', user, expires(session), 0, false, ended}

@@ -1,6 +1,6 @@
 -- ARGV: handle. Ends the user's session of this name. Answers D.
 
-local user = name()
-local session = read(ARGV[1])
+local user, head = name_and_head()
+local session = head and unpack_head(ARGV[1], head)
 if session and expires(session) > now then finish(session, 'h') end
 return answer('D', user)

@@ -9,7 +9,7 @@ for at = 1, math.min(limit, #live) do
   local is_own = session.handle == ARGV[2] and session.key == ARGV[3]
   shown[at] = {
     session.handle, session.created, session.authenticated, session.used, session.ends, session.idle,
-    is_own and 1 or 0, redis.call('HGET', all, 'd' .. session.handle),
+    is_own and 1 or 0, call('HGET', all, 'd' .. session.handle),
   }
 end
 local reply = answer('S', false, #live > limit and 1 or 0)

@@ -3,8 +3,8 @@
 -- are forgotten are among what ended, with the letter f; retired ones whose pointers have to stay, with the letter p.
 
 local handle = ARGV[1]
-local user = name()
-local session, is_current = present(handle, ARGV[2], ARGV[3], ARGV[4])
+local user, head = name_and_head()
+local session, is_current = present(head)
 if not is_current then return answer('I', user) end
 
 local old = session.key
@@ -15,7 +15,7 @@ if ARGV[6] == '1' then
   session.authenticated = now
 end
 write(session)
-if ARGV[7] ~= '' then redis.call('HSET', all, 'd' .. handle, ARGV[7]) end
+if ARGV[7] ~= '' then call('HSET', all, 'd' .. handle, ARGV[7]) end
 
 -- The oldest retired keys are forgotten where they are of no use any more, or too many.
 local grace, revoke, most = tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[8])
@@ -30,9 +30,9 @@ while at <= #retired do
 end
 retired = string.sub(retired, at)
 if retired == '' then
-  redis.call('HDEL', all, 'r' .. handle)
+  call('HDEL', all, 'r' .. handle)
 else
-  redis.call('HSET', all, 'r' .. handle, retired)
+  call('HSET', all, 'r' .. handle, retired)
 end
 
 local life = session.ends - now

@@ -10,6 +10,7 @@
 -- A handle is 16 bytes, as is a key. Moments are milliseconds by this server's clock, so that all nodes agree on
 -- what is live. A script reads and writes this one hash, which makes each operation atomic on any cluster.
 
+local call = redis.call
 local all = KEYS[1]
 
 -- The key that the session has now, its place in the order, then its times: created, authenticated, last used, end,
@@ -18,7 +19,7 @@ local HEAD = '>c16I6I6I6I6I6I6'
 local RETIRED = '>c16I6'
 local RETIRED_SIZE = 22
 
-local time = redis.call('TIME')
+local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 -- What ended on the way, for the node: a letter for the reason, the handle, and all keys that led to the session.
@@ -32,7 +33,7 @@ local function unpack_head(handle, head)
 end
 
 local function read(handle)
-  local head = redis.call('HGET', all, 's' .. handle)
+  local head = call('HGET', all, 's' .. handle)
   return head and unpack_head(handle, head)
 end
 
@@ -43,18 +44,18 @@ end
 
 -- The hash is to be there until its last session has expired, and then to be gone by itself.
 local function keep_until(moment)
-  if redis.call('PEXPIRETIME', all) < moment then redis.call('PEXPIREAT', all, moment) end
+  if call('PEXPIRETIME', all) < moment then call('PEXPIREAT', all, moment) end
 end
 
 local function write(session)
   local head = struct.pack(HEAD, session.key, session.order, session.created, session.authenticated, session.used,
     session.ends, session.idle)
-  redis.call('HSET', all, 's' .. session.handle, head)
+  call('HSET', all, 's' .. session.handle, head)
   keep_until(expires(session))
 end
 
 local function retired_keys(session)
-  return redis.call('HGET', all, 'r' .. session.handle) or ''
+  return call('HGET', all, 'r' .. session.handle) or ''
 end
 
 -- Ends a session: x expired, i destroyed by its id, h by its handle, u with all of its user, e evicted, r revoked.
@@ -63,13 +64,13 @@ local function finish(session, reason)
   local retired = retired_keys(session)
   for at = 1, #retired, RETIRED_SIZE do keys[#keys + 1] = string.sub(retired, at, at + 15) end
   local handle = session.handle
-  redis.call('HDEL', all, 's' .. handle, 'd' .. handle, 'b' .. handle, 'r' .. handle)
+  call('HDEL', all, 's' .. handle, 'd' .. handle, 'b' .. handle, 'r' .. handle)
   ended[#ended + 1] = reason .. handle .. table.concat(keys)
 end
 
 -- All live sessions, the oldest first. Those that have expired are ended.
 local function live_sessions()
-  local fields = redis.call('HGETALL', all)
+  local fields = call('HGETALL', all)
   local live = {}
   for at = 1, #fields, 2 do
     if string.byte(fields[at]) == 115 then
@@ -86,21 +87,23 @@ end
 local SMALL = 64
 local function settle()
   if #ended == 0 then return end
-  local fields = redis.call('HLEN', all)
+  local fields = call('HLEN', all)
   if fields <= 2 then
-    redis.call('DEL', all)
+    call('DEL', all)
   elseif fields <= SMALL then
     local last = 0
     for _, session in ipairs(live_sessions()) do last = math.max(last, expires(session)) end
-    if last == 0 then redis.call('DEL', all) else redis.call('PEXPIREAT', all, last) end
+    if last == 0 then call('DEL', all) else call('PEXPIREAT', all, last) end
   end
 end
 
 -- The session that a presented key stands for, and whether it is its key now or one in its grace. A key that was retired
--- before that shows, with `revoke`, that an id was stolen: the session ends.
-local function present(handle, key, grace, revoke)
-  local session = read(handle)
-  if not session then return nil end
+-- before that shows, with `revoke`, that an id was stolen: the session ends. Takes the arguments with which every
+-- script begins that is about a presented key, and the session's head.
+local function present(head)
+  local handle, key, grace, revoke = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+  if not head then return nil end
+  local session = unpack_head(handle, head)
   if expires(session) <= now then
     finish(session, 'x')
     return nil
@@ -132,4 +135,8 @@ local function answer(letter, user, one, other, data)
   return {letter, user or false, one or 0, other or 0, data or false, ended}
 end
 
-local function name() return redis.call('HGET', all, 'u') end
+-- The user's name, and the head of the session that the script is about.
+local function name_and_head()
+  local kept = call('HMGET', all, 'u', 's' .. ARGV[1])
+  return kept[1], kept[2]
+end

@@ -3,12 +3,11 @@
 -- authentication, which is too high; or I.
 
 local handle = ARGV[1]
-local user = name()
-local session = present(handle, ARGV[2], ARGV[3], ARGV[4])
+local kept = call('HMGET', all, 'u', 's' .. handle, 'b' .. handle, 'd' .. handle)
+local user, binding, data = kept[1], kept[3], kept[4]
+local session = present(kept[2])
 if not session then return answer('I', user) end
-
-local kept = redis.call('HMGET', all, 'b' .. handle, 'd' .. handle)
-if kept[1] and kept[1] ~= ARGV[5] then return answer('I', user) end
+if binding and binding ~= ARGV[5] then return answer('I', user) end
 
 local age = now - session.authenticated
 if ARGV[6] ~= '' and age > tonumber(ARGV[6]) then return answer('A', user, age) end
@@ -17,4 +16,4 @@ if ARGV[6] ~= '' and age > tonumber(ARGV[6]) then return answer('A', user, age) 
 local used_before = session.used
 session.used = math.max(session.used, now)
 if (session.idle > 0 and session.used > used_before) or session.used >= used_before + 1000 then write(session) end
-return answer('V', user, expires(session) - now, pointer_life(session), kept[2])
+return answer('V', user, expires(session) - now, pointer_life(session), data)

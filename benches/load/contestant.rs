@@ -23,10 +23,12 @@ pub enum Contestant {
     MaelstromNode,
     Python,
     Redis,
+    /// session-node with its sessions on a Redis server: not one of those that take turns.
+    NodeOnRedis,
 }
 
 impl Contestant {
-    /// In the order of the tables.
+    /// Those that take turns, in the order of the tables.
     pub const ALL: [Self; 7] = [
         Self::SessionNode,
         Self::ParseFloor,
@@ -46,6 +48,7 @@ impl Contestant {
             Self::MaelstromNode => "maelstrom-node crate",
             Self::Python => "Python",
             Self::Redis => "Redis",
+            Self::NodeOnRedis => "session-node on Redis",
         }
     }
 
@@ -136,16 +139,25 @@ impl Arena {
     pub fn start(&self, contestant: Contestant) -> Result<Running> {
         let mut running = match contestant {
             Contestant::Redis => self.start_redis(),
-            _ => self.start_on_pipes(contestant),
+            _ => self.start_on_pipes(contestant, &[]),
         }
         .with_context(|| format!("cannot start {}", contestant.name()))?;
         running.greet()?;
         Ok(running)
     }
 
-    fn start_on_pipes(&self, contestant: Contestant) -> Result<Running> {
+    /// Starts a node that keeps its sessions on the Redis server that listens on `port`.
+    pub fn start_on_redis(&self, port: u16) -> Result<Running> {
+        let store = format!("redis://127.0.0.1:{port}");
+        let mut running = self.start_on_pipes(Contestant::NodeOnRedis, &["--store", &store])?;
+        running.greet()?;
+        Ok(running)
+    }
+
+    fn start_on_pipes(&self, contestant: Contestant, arguments: &[&str]) -> Result<Running> {
         let mut process = self
             .command(contestant)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -180,17 +192,21 @@ impl Arena {
         };
         connection.set_nodelay(true)?;
         let output = connection.try_clone()?;
-        Ok(Running::new(
+        let mut running = Running::new(
             Contestant::Redis,
             process,
             Box::new(connection),
             Box::new(output),
-        ))
+        );
+        running.port = Some(port);
+        Ok(running)
     }
 
     fn command(&self, contestant: Contestant) -> Command {
         let (program, argument) = match contestant {
-            Contestant::SessionNode => (PathBuf::from(env!("CARGO_BIN_EXE_session-node")), None),
+            Contestant::SessionNode | Contestant::NodeOnRedis => {
+                (PathBuf::from(env!("CARGO_BIN_EXE_session-node")), None)
+            }
             Contestant::ParseFloor => (self.peers.join("parse-floor"), None),
             Contestant::EchoFloor => (self.peers.join("echo-floor"), None),
             Contestant::CourseNode => (self.peers.join("course-node"), None),
@@ -247,6 +263,8 @@ fn connect(port: u16) -> Result<TcpStream> {
 /// A contestant that was started. Ends when it is dropped.
 pub struct Running {
     pub contestant: Contestant,
+    /// Where it listens, if it does.
+    pub port: Option<u16>,
     process: Child,
     pub input: Box<dyn Write + Send>,
     pub output: Box<dyn Read + Send>,
@@ -263,6 +281,7 @@ impl Running {
     ) -> Self {
         Self {
             contestant,
+            port: None,
             process,
             input,
             output,

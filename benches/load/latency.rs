@@ -25,11 +25,12 @@ pub struct Latency {
     pub contestants: Vec<(Contestant, Vec<Distribution>)>,
 }
 
-struct Player {
+/// A contestant with sessions to be asked for.
+pub struct Player {
     running: Running,
     ids: Vec<Id>,
     samples: Vec<Duration>,
-    rounds: Vec<Distribution>,
+    pub rounds: Vec<Distribution>,
 }
 
 impl Latency {
@@ -40,18 +41,7 @@ impl Latency {
             .contestants()
             .map(|contestant| Player::start(arena, contestant, sizes.latency_sessions, &mut random))
             .collect::<Result<Vec<_>>>()?;
-        for round in 1..=sizes.rounds {
-            eprintln!("latency, round {round}");
-            for _ in 0..TURNS {
-                for player in &mut players {
-                    player.take_turn(sizes.pings / TURNS, &mut random)?;
-                }
-            }
-            for player in &mut players {
-                player.rounds.push(Distribution::of(&mut player.samples));
-                player.samples.clear();
-            }
-        }
+        play(&mut players, sizes, &mut random)?;
         let contestants = players.into_iter();
         Ok(Self {
             sessions: sizes.latency_sessions,
@@ -68,7 +58,33 @@ impl Latency {
     }
 }
 
+/// Lets the players take turns.
+pub fn play(players: &mut [Player], sizes: &Sizes, random: &mut SmallRng) -> Result<()> {
+    for round in 1..=sizes.rounds {
+        eprintln!("latency, round {round}");
+        for _ in 0..TURNS {
+            for player in &mut *players {
+                player.take_turn(sizes.pings / TURNS, random)?;
+            }
+        }
+        for player in &mut *players {
+            player.rounds.push(Distribution::of(&mut player.samples));
+            player.samples.clear();
+        }
+    }
+    Ok(())
+}
+
 impl Player {
+    pub fn new(running: Running, ids: Vec<Id>) -> Self {
+        Self {
+            running,
+            ids,
+            samples: Vec::new(),
+            rounds: Vec::new(),
+        }
+    }
+
     fn start(
         arena: &Arena,
         contestant: Contestant,
@@ -81,12 +97,7 @@ impl Player {
         } else {
             sessions::create(&mut running, 0, sessions, random)?.1
         };
-        Ok(Self {
-            running,
-            ids,
-            samples: Vec::new(),
-            rounds: Vec::new(),
-        })
+        Ok(Self::new(running, ids))
     }
 
     fn take_turn(&mut self, pings: usize, random: &mut SmallRng) -> Result<()> {

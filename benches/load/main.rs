@@ -19,6 +19,7 @@ mod plots;
 mod report;
 mod scale;
 mod sessions;
+mod shared;
 mod stats;
 mod stream;
 mod throughput;
@@ -54,6 +55,7 @@ fn main() -> Result<()> {
             Throughput::measure(&arena, &sizes)
         })?,
         latency: measure_if(wants(Section::Latency), || Latency::measure(&arena, &sizes))?,
+        shared: measure_if(wants(Section::Shared), || shared::measure(&arena, &sizes))?.flatten(),
         scale: measure_if(wants(Section::Scale), || scale::measure(&arena, &sizes))?,
         machine: machine::describe(arena.pinned),
         absent: arena.absent,

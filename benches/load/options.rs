@@ -11,6 +11,8 @@ pub enum Section {
     Latency,
     Scale,
     Growth,
+    /// The store on Redis: in builds with the feature `redis`
+    Shared,
 }
 
 /// Measures session-node beside its peers.
@@ -48,6 +50,8 @@ pub struct Sizes {
     /// Live sessions while latency is measured: fewer, since all contestants hold them at the same time.
     pub latency_sessions: usize,
     pub pings: usize,
+    /// Live sessions while the store on Redis is measured.
+    pub shared_sessions: usize,
     /// Live sessions at which validate is compared, and memory measured.
     pub scale_small: usize,
     pub scale_steps: Vec<usize>,
@@ -69,6 +73,7 @@ impl Options {
             requests_slow: either(200_000, 20_000),
             latency_sessions: either(100_000, 10_000),
             pings: either(20_000, 2_000),
+            shared_sessions: either(50_000, 10_000),
             scale_small: 100_000,
             scale_steps: if quick {
                 vec![1_000_000]

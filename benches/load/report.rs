@@ -11,6 +11,7 @@ use crate::growth::{Growth, Round, Slowest};
 use crate::latency::Latency;
 use crate::plots;
 use crate::scale::Step;
+use crate::shared::Shared;
 use crate::stats::{Distribution, Spread, micros};
 use crate::stream::Cost;
 use crate::throughput::{Load, Throughput};
@@ -26,6 +27,7 @@ pub struct Results {
     pub latency: Option<Latency>,
     pub scale: Option<Vec<Step>>,
     pub growth: Option<Growth>,
+    pub shared: Option<Shared>,
 }
 
 /// Where a run is written: a directory, and in it a `benchmarks.md`.
@@ -89,6 +91,9 @@ fn tables(results: &Results) -> Result<String> {
     if let Some(growth) = &results.growth {
         growth_tables(growth, &mut out)?;
     }
+    if let Some(shared) = &results.shared {
+        shared_table(shared, &mut out)?;
+    }
     Ok(out)
 }
 
@@ -113,6 +118,7 @@ fn targets(results: &Results, out: &mut String) -> Result<()> {
     targets.extend(results.latency.iter().map(latency_target));
     targets.extend(results.scale.iter().flat_map(|steps| scale_targets(steps)));
     targets.extend(results.growth.iter().map(growth_target));
+    targets.extend(results.shared.iter().flat_map(shared_targets));
     for target in targets {
         let Some(measured) = target.measured else {
             writeln!(
@@ -389,6 +395,71 @@ fn growth_tables(growth: &Growth, out: &mut String) -> Result<()> {
             cell(&round.idle, place),
             cell(&round.expiring, place)
         )?;
+    }
+    Ok(())
+}
+
+fn shared_targets(shared: &Shared) -> [Target; 3] {
+    let rate = |costs: &[Cost]| Spread::of(costs.iter().map(Cost::requests_per_second));
+    let p50 = |distribution: &Distribution| micros(distribution.p50);
+    let rounds = shared
+        .lone
+        .iter()
+        .zip(shared.memory.iter().zip(&shared.get));
+    let ratio = rounds.map(|(lone, (memory, get))| p50(lone) / (p50(memory) + p50(get)));
+    [
+        Target {
+            figure: "validate a second, on Redis",
+            goal: "≥ 60,000",
+            measured: Some(rate(&shared.validate)),
+            reached: |rate| rate >= 60_000.0,
+            note: String::new(),
+        },
+        Target {
+            figure: "create a second, on Redis",
+            goal: "≥ 30,000",
+            measured: Some(rate(&shared.create)),
+            reached: |rate| rate >= 30_000.0,
+            note: String::new(),
+        },
+        Target {
+            figure: "one-at-a-time p50 on Redis against the sum of memory's and a bare `GET`'s",
+            goal: "≤ 1.2",
+            measured: Some(Spread::of(ratio)),
+            reached: |ratio| ratio <= 1.2,
+            note: String::new(),
+        },
+    ]
+}
+
+fn shared_table(shared: &Shared, out: &mut String) -> Result<()> {
+    writeln!(
+        out,
+        "\n### The store on Redis\n\nOne node, {} sessions, each of a user of its own; its CPU time is beside that of the server. A \
+         node that has not seen a session before asks first where it is.\n\n\
+         | | requests/s | CPU µs per request | the same as a rate | busy |\n| --- | --: | --: | --: | --: |",
+        thousands(shared.sessions)
+    )?;
+    for (name, costs) in [
+        ("create", &shared.create),
+        ("validate", &shared.validate),
+        ("validate, at first sight", &shared.first_sight),
+    ] {
+        writeln!(out, "| {name} |{}", throughput_cells(costs))?;
+    }
+    writeln!(
+        out,
+        "\n| one at a time, µs | p50 | p99 |\n| --- | --: | --: |"
+    )?;
+    for (name, rounds) in [
+        ("validate in memory", &shared.memory),
+        ("a bare `GET`", &shared.get),
+        ("validate on Redis", &shared.lone),
+    ] {
+        let at = |pick: fn(&Distribution) -> std::time::Duration| {
+            show(Spread::of(rounds.iter().map(|round| micros(pick(round)))))
+        };
+        writeln!(out, "| {name} | {} | {} |", at(|d| d.p50), at(|d| d.p99))?;
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ impl Batch<'_> {
                     command.arg(new.as_bytes()).arg(u8::from(is_new));
                     command.arg(data.unwrap_or_default()).arg(remembered);
                 });
-                if let Some(known) = self.places.get(old) {
+                if let Some(known) = self.places.get(old, self.now) {
                     self.places.insert(*new, known);
                 }
             }
@@ -105,6 +105,7 @@ impl Batch<'_> {
             Known {
                 place,
                 pointer_until,
+                since: self.now,
             },
         );
         let extras = extras.as_deref();
@@ -143,7 +144,7 @@ impl Batch<'_> {
         commands: &mut Commands,
         arguments: impl FnOnce(&mut Cmd),
     ) {
-        let Some(Known { place, .. }) = self.places.get(key) else {
+        let Some(Known { place, .. }) = self.places.get(key, self.now) else {
             return;
         };
         let hash = self.hash(place.user);
@@ -163,7 +164,7 @@ impl Batch<'_> {
     ) -> Option<(Place, &'k SessionKey)> {
         let key = key?;
         self.ask_of_session(ScriptName::Present, key, commands, |_| {});
-        Some((self.places.get(key)?.place, key))
+        Some((self.places.get(key, self.now)?.place, key))
     }
 
     /// The key of a user's hash. What is in braces says the slot.

@@ -79,7 +79,7 @@ impl Batch<'_> {
         commands: &mut Commands,
     ) -> Step<'o, 't> {
         let start = commands.len();
-        let known = presented(operation).and_then(|key| self.places.get(key));
+        let known = presented(operation).and_then(|key| self.places.get(key, self.now));
         let failure = match known {
             None => presented(operation).and_then(|key| unreachable.get(key)),
             Some(_) => None,

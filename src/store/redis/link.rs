@@ -1,5 +1,6 @@
 //! The connection to one server, which is made when it is needed and made again after it broke.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use redis::{Client, Cmd, Connection, ConnectionAddr, ConnectionInfo, RedisError, Value, cmd};
@@ -23,6 +24,7 @@ pub struct Link {
     used_at: Instant,
     /// Whether the server was made to know the scripts since the connection was made.
     pub knows_scripts: bool,
+    is_given_up: bool,
     /// After a failure: for how long not to try again, since when, and what was wrong.
     failed: Option<(Duration, Instant, String)>,
 }
@@ -35,6 +37,7 @@ impl Link {
             connection: None,
             used_at: Instant::now(),
             knows_scripts: false,
+            is_given_up: false,
             failed: None,
         }
     }
@@ -57,6 +60,9 @@ impl Link {
     ///
     /// When it cannot be made, or could not a moment ago: nothing was sent then.
     pub fn open(&mut self, options: &RedisOptions) -> Result<(), String> {
+        if mem::take(&mut self.is_given_up) {
+            self.connection = None;
+        }
         if self.connection.is_some() && self.used_at.elapsed() > TRIED_AFTER {
             let _ = self.request(&cmd("PING"));
         }
@@ -131,8 +137,9 @@ impl Link {
         )
     }
 
-    pub fn close(&mut self) {
-        self.connection = None;
+    /// Gives the connection up before the next use. Not at once: there may be replies on their way.
+    pub fn give_up(&mut self) {
+        self.is_given_up = true;
     }
 
     /// Sends what is encoded already. To be followed by as many calls of [`Link::receive`] as there are commands.

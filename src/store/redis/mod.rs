@@ -17,6 +17,7 @@ mod pointers;
 mod reply;
 mod scripts;
 mod servers;
+mod slots;
 
 use std::time::Duration;
 
@@ -60,7 +61,14 @@ impl RedisStore {
     ///
     /// When no server can be reached, does not let the node in, or does not understand its scripts.
     pub fn connect(options: RedisOptions, policy: Policy) -> Result<Self, RedisConnectError> {
-        let servers = Servers::connect(options.clone()).map_err(RedisConnectError)?;
+        let mut servers = Servers::connect(options.clone()).map_err(RedisConnectError)?;
+        if let Some(policy) = servers.eviction() {
+            warn!(
+                "--store: {} has maxmemory-policy {policy}: it may forget live sessions when its memory \
+                 is full; noeviction refuses new ones instead",
+                options.url
+            );
+        }
         Ok(Self {
             options,
             policy,

@@ -2,16 +2,21 @@
 //!
 //! All of one user is in one place on the servers, so that an operation is one script in one place. Which user's place a
 //! key leads to is written in a pointer, a key of its own. A pointer never changes and decides nothing: whether a session
-//! is live is known in its place alone. So a node may remember pointers for as long as it likes.
+//! is live is known in its place alone. So a node may remember pointers.
 
 use std::collections::HashMap;
 use std::mem;
+use std::time::Duration;
 
 use crate::session::{Handle, SessionKey, Timestamp, truncated_digest};
 
 /// How many keys one of the two halves of the memory holds: 100,000 sessions in use at the same time are at home in
 /// it, for some 30 MB.
 const HALF: usize = 1 << 17;
+
+/// For how long a node goes by its memory. Where servers have lost a pointer, as in a failover, a node that remembers it
+/// and one that does not would otherwise disagree on whether its id leads to a session.
+const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 
 /// A user's name to the servers: a digest, since a name may hold anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +45,8 @@ pub struct Known {
     pub place: Place,
     /// Until when the pointer stays on the servers, by the clock of this node.
     pub pointer_until: Timestamp,
+    /// Since when it is known that the pointer is there.
+    pub since: Timestamp,
 }
 
 impl Place {
@@ -70,13 +77,15 @@ pub struct Places {
 }
 
 impl Places {
-    pub fn get(&mut self, key: &SessionKey) -> Option<Known> {
-        if let Some(known) = self.younger.get(key) {
-            return Some(*known);
-        }
-        let known = self.older.remove(key)?;
-        self.insert(*key, known);
-        Some(known)
+    pub fn get(&mut self, key: &SessionKey, now: Timestamp) -> Option<Known> {
+        let known = if let Some(known) = self.younger.get(key) {
+            *known
+        } else {
+            let known = self.older.remove(key)?;
+            self.insert(*key, known);
+            known
+        };
+        (now < known.since + REMEMBERED_FOR).then_some(known)
     }
 
     pub fn insert(&mut self, key: SessionKey, known: Known) {
@@ -105,16 +114,20 @@ mod tests {
                 handle: key(0).handle(),
             },
             pointer_until: Timestamp::from_millis(7),
+            since: Timestamp::from_millis(0),
         };
+        let now = Timestamp::from_millis(59_999);
         let mut places = Places::default();
         for n in 0..3 * HALF {
             places.insert(key(n), known);
-            assert!(places.get(&key(0)).is_some(), "{n}");
+            assert!(places.get(&key(0), now).is_some(), "{n}");
         }
-        assert!(places.get(&key(1)).is_none());
+        assert!(places.get(&key(1), now).is_none());
         assert!(places.younger.len() <= HALF && places.older.len() <= HALF);
+        let later = Timestamp::from_millis(60_000);
+        assert!(places.get(&key(0), later).is_none());
         places.forget(&key(0));
-        assert!(places.get(&key(0)).is_none());
+        assert!(places.get(&key(0), now).is_none());
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Batch<'_> {
         let mut commands = Commands::default();
         for operation in operations {
             if let Some(key) = presented(operation)
-                && self.places.get(key).is_none()
+                && self.places.get(key, self.now).is_none()
                 && seen.insert(*key)
             {
                 let pointer = self.pointer(key);
@@ -57,6 +57,7 @@ impl Batch<'_> {
                         let known = Known {
                             place,
                             pointer_until,
+                            since: self.now,
                         };
                         self.places.insert(key, known);
                     }
@@ -126,13 +127,14 @@ impl Batch<'_> {
                     Known {
                         place,
                         pointer_until,
+                        since: self.now,
                     },
                 );
             }
             (Operation::Validate { key, .. }, b'V', Some(place))
             | (Operation::Update { key, .. }, b'U', Some(place)) => {
                 let expires_at = self.now + Duration::from_millis(reply.one);
-                let known = self.places.get(key);
+                let known = self.places.get(key, self.now);
                 if known.is_some_and(|known| known.pointer_until < expires_at) {
                     let pointer = self.pointer(key);
                     commands.add(&pointer, &keep_pointer(&pointer, stay));
@@ -141,6 +143,7 @@ impl Batch<'_> {
                         Known {
                             place,
                             pointer_until,
+                            since: self.now,
                         },
                     );
                 }

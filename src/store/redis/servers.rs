@@ -6,18 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, Value, cmd};
 
 use super::link::Link;
 use super::options::RedisOptions;
+use super::slots::{SLOTS, ranges, slot_of};
 
 /// How often commands are sent anew because their slots were elsewhere. Each time the node learns where they are.
 const MAX_ROUNDS: usize = 6;
-
-/// Into how many slots a cluster divides all keys.
-const SLOTS: usize = 16_384;
 
 /// Commands for the servers, each for one key.
 #[derive(Default)]
@@ -313,7 +311,7 @@ impl Servers {
             "READONLY" | "CLUSTERDOWN" | "MASTERDOWN" if is_cluster => Verdict::Elsewhere(why),
             // A server that has become a replica: the name may lead to another one by now.
             "READONLY" => {
-                link.close();
+                link.give_up();
                 Verdict::Final(Err(Failure::NoEffect(why)))
             }
             "CLUSTERDOWN" | "MASTERDOWN" | "LOADING" | "OOM" | "NOREPLICAS" | "MISCONF"
@@ -349,6 +347,21 @@ impl Servers {
         }
         self.is_outdated = true;
         Err(why)
+    }
+
+    /// Whether a server makes room by forgetting sessions that have not ended, and by which rule; none where it does
+    /// not, or does not say.
+    pub fn eviction(&mut self) -> Option<String> {
+        let info = self.ask(0, cmd("INFO").arg("memory")).ok()?;
+        let text = match info {
+            Value::BulkString(bytes) => String::from_utf8(bytes).ok()?,
+            Value::VerbatimString { text, .. } => text,
+            _ => return None,
+        };
+        let policy = text
+            .lines()
+            .find_map(|line| line.strip_prefix("maxmemory_policy:"))?;
+        (policy != "noeviction").then(|| policy.to_owned())
     }
 
     /// Waits until enough replicas hold what was sent since [`Servers::forget_used`].
@@ -395,70 +408,11 @@ impl Servers {
     }
 }
 
-/// The ranges of slots that the reply to CLUSTER SLOTS tells, each with the host and the port of who has it.
-fn ranges(value: &Value, own_host: &str) -> Option<Vec<(RangeInclusive<usize>, String, u16)>> {
-    let Value::Array(entries) = value else {
-        return None;
-    };
-    let range = |entry: &Value| {
-        let Value::Array(parts) = entry else {
-            return None;
-        };
-        let [
-            Value::Int(first),
-            Value::Int(last),
-            Value::Array(primary),
-            ..,
-        ] = parts.as_slice()
-        else {
-            return None;
-        };
-        let host = match primary.first()? {
-            Value::BulkString(host) if !host.is_empty() => String::from_utf8(host.clone()).ok()?,
-            _ => own_host.to_owned(),
-        };
-        let Value::Int(port) = primary.get(1)? else {
-            return None;
-        };
-        let range = usize::try_from(*first).ok()?..=usize::try_from(*last).ok()?;
-        (*range.end() < SLOTS).then_some((range, host, u16::try_from(*port).ok()?))
-    };
-    let ranges: Vec<_> = entries.iter().map(range).collect::<Option<_>>()?;
-    (!ranges.is_empty()).then_some(ranges)
-}
-
-/// Which slot a key is in: that of what it has in braces, if that is something.
-fn slot_of(key: &str) -> u16 {
-    let hashed = key
-        .split_once('{')
-        .and_then(|(_, rest)| rest.split_once('}'))
-        .filter(|(tag, _)| !tag.is_empty())
-        .map_or(key, |(tag, _)| tag);
-    crc16::State::<crc16::XMODEM>::calculate(hashed.as_bytes()) % 16_384
-}
-
 fn host_and_port(info: &ConnectionInfo) -> Option<(&str, u16)> {
     match info.addr() {
         ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
             Some((host, *port))
         }
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slots_are_those_of_the_cluster_specification() {
-        // From its text: the slot of "123456789" is its CRC16, 0x31C3, and that of a tag is that of its name.
-        assert_eq!(slot_of("123456789"), 0x31c3);
-        assert_eq!(slot_of("session-node:u:{123456789}"), 0x31c3);
-        assert_eq!(slot_of("foo{}"), slot_of_whole("foo{}"));
-    }
-
-    fn slot_of_whole(key: &str) -> u16 {
-        crc16::State::<crc16::XMODEM>::calculate(key.as_bytes()) % 16_384
     }
 }

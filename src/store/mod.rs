@@ -316,7 +316,7 @@ pub trait Store {
     fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes);
 }
 
-impl Store for Box<dyn Store> {
+impl<S: Store + ?Sized> Store for Box<S> {
     fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
         self.as_mut().apply(now, batch, outcomes);
     }

@@ -6,6 +6,8 @@
 
 pub mod errors;
 pub mod place;
+#[cfg(feature = "redis")]
+pub mod redis_server;
 pub mod timed;
 
 use std::fmt::Display;

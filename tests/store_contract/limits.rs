@@ -7,45 +7,12 @@ macro_rules! tests_of_limits {
         use session_node::session::OnUserLimit;
         use session_node::store::Policy;
 
-        fn of_two() -> Policy {
-            Policy {
-                max_sessions: 2,
-                ..Policy::default()
-            }
-        }
-
         fn two_of_a_user(on_user_limit: OnUserLimit) -> Policy {
             Policy {
                 max_sessions_per_user: Some(2),
                 on_user_limit,
                 ..Policy::default()
             }
-        }
-
-        #[test]
-        fn a_full_store_takes_a_session_again_when_one_was_destroyed() {
-            let mut store = bench(of_two());
-            store.apply(&[create("a", "alice", HOUR), create("b", "bob", HOUR)]);
-            assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Full);
-            assert_eq!(store.one(validate("c")), Seen::Invalid);
-            assert_eq!(store.list("carol", None, 10), (vec![], false));
-            assert_eq!(store.one(regenerate("a", "d")), Seen::Regenerated);
-            assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Full);
-            store.one(destroy("b"));
-            assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Created);
-            assert_eq!(store.one(create("e", "carol", HOUR)), Seen::Full);
-            store.assert_live(2, 2);
-        }
-
-        #[test]
-        fn a_full_store_takes_a_session_again_when_one_has_expired() {
-            let mut store = bench(of_two());
-            store.apply(&[create("a", "alice", SECOND), create("b", "bob", HOUR)]);
-            assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Full);
-            // In the next second but one, so that a store may need a moment to notice.
-            store.advance(2100);
-            assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Created);
-            assert_eq!(store.one(create("d", "dave", HOUR)), Seen::Full);
         }
 
         #[test]
@@ -88,21 +55,6 @@ macro_rules! tests_of_limits {
                 assert_eq!(store.one(validate("a")), valid("alice"));
                 assert_eq!(store.stats().destroyed, 0);
             }
-        }
-
-        #[test]
-        fn a_session_that_takes_the_place_of_an_evicted_one_needs_no_room() {
-            let mut store = bench(Policy {
-                max_sessions: 2,
-                max_sessions_per_user: Some(1),
-                ..Policy::default()
-            });
-            store.apply(&[create("a", "alice", HOUR), create("b", "bob", HOUR)]);
-            assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Full);
-            assert_eq!(store.one(create("a2", "alice", HOUR)), Seen::Created);
-            assert_eq!(store.one(validate("a")), Seen::Invalid);
-            assert_eq!(store.one(validate("b")), valid("bob"));
-            store.assert_live(2, 2);
         }
     };
 }

@@ -14,20 +14,25 @@ mod ending;
 #[macro_use]
 mod limits;
 #[macro_use]
+mod count;
+#[macro_use]
 mod events;
 #[macro_use]
 mod exact_time;
 mod memory;
 
-/// The suite: `$open` makes an empty store with the rules of a `Policy`.
+/// The suite: `$open` makes an empty store with the rules of a `Policy`, and `$bench` a bench of it.
 macro_rules! suite {
     ($name:ident, $open:expr) => {
+        suite!($name, $open, Bench::new);
+    };
+    ($name:ident, $open:expr, $bench:expr) => {
         mod $name {
             use crate::bench::Bench;
             use session_node::store::{Policy, Store};
 
             fn bench(policy: Policy) -> Bench<impl Store> {
-                Bench::new($open(policy))
+                $bench($open(policy))
             }
 
             mod life {
@@ -49,6 +54,22 @@ macro_rules! suite {
     };
 }
 
+/// The suite for stores that count all their sessions.
+macro_rules! suite_with_count {
+    ($name:ident, $open:expr) => {
+        mod $name {
+            use crate::bench::Bench;
+            use session_node::store::{Policy, Store};
+
+            fn bench(policy: Policy) -> Bench<impl Store> {
+                Bench::new($open(policy))
+            }
+
+            tests_with_count!();
+        }
+    };
+}
+
 /// The suite for stores that go by the time they are told, to the millisecond.
 macro_rules! suite_with_exact_time {
     ($name:ident, $open:expr) => {
@@ -66,6 +87,10 @@ macro_rules! suite_with_exact_time {
 }
 
 suite!(memory_store, session_node::store::MemoryStore::new);
+suite_with_count!(
+    memory_store_with_count,
+    session_node::store::MemoryStore::new
+);
 suite_with_exact_time!(
     memory_store_with_exact_time,
     session_node::store::MemoryStore::new
@@ -74,7 +99,55 @@ suite_with_exact_time!(
 #[cfg(feature = "sqlite")]
 suite!(sqlite_store, crate::sqlite::in_a_new_file);
 #[cfg(feature = "sqlite")]
+suite_with_count!(sqlite_store_with_count, crate::sqlite::in_a_new_file);
+#[cfg(feature = "sqlite")]
 suite_with_exact_time!(sqlite_store_with_exact_time, crate::sqlite::in_a_new_file);
+
+#[cfg(feature = "redis")]
+suite!(
+    redis_store,
+    crate::redis::on_one_server,
+    Bench::with_own_clock
+);
+#[cfg(feature = "redis")]
+suite!(
+    redis_cluster_store,
+    crate::redis::on_a_cluster,
+    Bench::with_own_clock
+);
+
+#[cfg(feature = "redis")]
+#[path = "../common/redis_server.rs"]
+mod redis_server;
+
+#[cfg(feature = "redis")]
+mod redis {
+    use std::sync::LazyLock;
+
+    use session_node::store::{MemoryStore, Policy, Store};
+
+    use crate::redis_server::{Cluster, RedisServer, connect, is_installed, prefix};
+
+    // One for all tests, which do not see each other behind their prefixes.
+    static SERVER: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
+    static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
+
+    pub fn on_one_server(policy: Policy) -> Box<dyn Store> {
+        if is_installed() {
+            Box::new(connect(&SERVER.url(), &prefix(), policy))
+        } else {
+            Box::new(MemoryStore::new(policy))
+        }
+    }
+
+    pub fn on_a_cluster(policy: Policy) -> Box<dyn Store> {
+        if is_installed() {
+            Box::new(connect(&CLUSTER.url(), &prefix(), policy))
+        } else {
+            Box::new(MemoryStore::new(policy))
+        }
+    }
+}
 
 #[cfg(feature = "sqlite")]
 mod sqlite {

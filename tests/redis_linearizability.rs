@@ -205,10 +205,10 @@ fn is_linearizable(mut nodes: Vec<Box<dyn Store + Send>>, limit: Option<usize>, 
                 for number in 0..OPERATIONS_OF_A_CLIENT {
                     let known = handed_out.lock().expect("no client has panicked").clone();
                     let op = next_op(&mut random, client * 100 + number, &known);
-                    let note = |note: &mut dyn FnMut(&mut LinearizabilityTester<_, _>)| {
+                    let record = |note: &mut dyn FnMut(&mut LinearizabilityTester<_, _>)| {
                         note(&mut tester.lock().expect("no client has panicked"));
                     };
-                    note(&mut |tester| {
+                    record(&mut |tester| {
                         tester.on_invoke(client, op.clone()).expect("one at a time");
                     });
                     let mut node = nodes[client % NODES]
@@ -216,7 +216,7 @@ fn is_linearizable(mut nodes: Vec<Box<dyn Store + Send>>, limit: Option<usize>, 
                         .expect("no client has panicked");
                     let ret = ask(&mut **node, &op);
                     drop(node);
-                    note(&mut |tester| {
+                    record(&mut |tester| {
                         tester.on_return(client, ret.clone()).expect("it was asked");
                     });
                     if let (Op::Create { id: new, .. } | Op::Regenerate { new, .. }, Ret::Done) =
@@ -250,8 +250,7 @@ fn nodes(url: &str, limit: Option<usize>) -> Vec<Box<dyn Store + Send>> {
 }
 
 fn check(url: &str, histories: u64) {
-    for seed in 0..histories {
-        let limit = [None, Some(1), Some(2)][seed as usize % 3];
+    for (seed, limit) in (0..histories).zip([None, Some(1), Some(2)].into_iter().cycle()) {
         assert!(
             is_linearizable(nodes(url, limit), limit, seed),
             "the answers of history {seed} fit no order"

@@ -130,6 +130,14 @@ impl RedisServer {
         self.run(&command)
     }
 
+    /// Whether it is a replica that has all of its primary.
+    pub fn follows(&self) -> bool {
+        let Value::BulkString(info) = self.say("INFO replication") else {
+            return false;
+        };
+        String::from_utf8_lossy(&info).contains("master_link_status:up")
+    }
+
     /// How many keys it holds, those that have expired and were not looked at since excepted.
     pub fn key_count(&self) -> usize {
         self.keys().len()
@@ -194,7 +202,8 @@ fn spawn(directory: &Path, port: u16, arguments: &[String]) -> (Child, u32) {
     (keeper, pid)
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on at the moment.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     // A cluster's servers talk to each other on a port that is 10,000 higher.
     let port = listener.local_addr().expect("an address").port();
@@ -219,7 +228,8 @@ impl Cluster {
     }
 
     pub fn start_with(replicas: usize) -> Self {
-        let options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+        let mut options = vec!["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+        options.extend(["--repl-diskless-sync-delay", "0"]);
         let servers: Vec<_> = (0..3 * (1 + replicas))
             .map(|_| RedisServer::start_with(&options))
             .collect();
@@ -236,6 +246,9 @@ impl Cluster {
         assert!(output.status.success(), "no cluster: {text}");
         let cluster = Self { servers };
         wait_until("all servers agree", || cluster.is_whole());
+        for replica in &cluster.servers[3..] {
+            wait_until("a replica follows", || replica.follows());
+        }
         cluster
     }
 

@@ -213,7 +213,7 @@ fn connections_that_break_all_the_time_leave_every_request_with_one_true_reply()
     let server = RedisServer::start();
     let mut node = node(&server.url(), &[]);
     let mut witness = self::node(&server.url(), &[]);
-    let ids: Vec<_> = (0..REQUESTS)
+    let ids: Vec<_> = (0..3000)
         .map(|n| created(&mut node, &format!("u{n}")))
         .collect();
     let mut replies = Vec::new();

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use regex::Regex;
 
 const README: &str = include_str!("../README.md");
+const OPERATIONS: &str = include_str!("../docs/operations.md");
 const NODE: &str = env!("CARGO_BIN_EXE_session-node");
 
 /// The fenced block behind a marker, or behind the first block of a marker.
@@ -80,28 +81,34 @@ fn the_python_example_prints_what_the_readme_prints() {
 }
 
 #[test]
-fn the_table_of_options_is_the_programs_own() {
+fn the_tables_of_options_are_the_programs_own() {
     let help = common::command(&["--help"])
         .output()
         .expect("the node runs")
         .stdout;
     let help = String::from_utf8(help).expect("UTF-8");
     let option = Regex::new(r"(?m)^ +(--[a-z-]+)(?: <.*)?$").expect("a pattern");
-    let (_, section) = README.split_once("\n## Options\n").expect("a section");
-    let section = section.split("\n## ").next().expect("its text");
-    let row = Regex::new(r"(?m)^\| `(--[a-z-]+)` \| (?:`([^`]+)`)? ?\|").expect("a pattern");
-
-    let mut in_help: Vec<&str> = option
+    let (of_redis, of_all): (Vec<&str>, Vec<&str>) = option
         .captures_iter(&help)
         .map(|found| found.get(1).expect("a name").as_str())
-        .collect();
-    in_help.retain(|name| !["--help", "--version"].contains(name));
-    let in_readme: Vec<&str> = row
-        .captures_iter(section)
-        .map(|found| found.get(1).expect("a name").as_str())
-        .collect();
-    assert_eq!(in_readme, in_help);
-    for found in row.captures_iter(section) {
+        .filter(|name| !["--help", "--version"].contains(name))
+        .partition(|name| name.starts_with("--redis-"));
+
+    let (_, section) = README.split_once("\n## Options\n").expect("a section");
+    let section = section.split("\n## ").next().expect("its text");
+    assert_eq!(options_in_the_table(section, &help), of_all);
+    if cfg!(feature = "redis") {
+        let (_, table) = OPERATIONS
+            .split_once("\n| option | default |")
+            .expect("a table");
+        assert_eq!(options_in_the_table(table, &help), of_redis);
+    }
+}
+
+/// The options that a table names, in its order; the defaults that it gives are those of the program's `help`.
+fn options_in_the_table<'a>(text: &'a str, help: &str) -> Vec<&'a str> {
+    let row = Regex::new(r"(?m)^\| `(--[a-z-]+)` \| (?:`([^`]+)`)? ?\|").expect("a pattern");
+    for found in row.captures_iter(text) {
         if let Some(default) = found.get(2) {
             let default = format!("[default: {}]", default.as_str());
             let after = help
@@ -116,6 +123,9 @@ fn the_table_of_options_is_the_programs_own() {
             );
         }
     }
+    row.captures_iter(text)
+        .map(|found| found.get(1).expect("a name").as_str())
+        .collect()
 }
 
 #[test]

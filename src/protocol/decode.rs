@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
+use serde::de::IgnoredAny;
+
 use super::field::{BodyIs, Field, Fields, MessageFields};
 use super::{
     CreateOptions, DestroySessionByHandle, DestroyUserSessions, Envelope, Error, ErrorCode, Limits,
@@ -368,8 +370,10 @@ fn salvage<'a>(line: &[u8], limits: &Limits) -> Result<Option<Message<'a>>, Unan
     // What is not text becomes U+FFFD, and so does NUL, which JSON does not allow in a string.
     let text = String::from_utf8_lossy(line).replace('\0', REPLACEMENT);
     let fields = MessageFields::read_any(&text).map_err(|error| {
+        // A number or a string of its own is looked into before it is found to be no object: 1e999 is JSON all the same.
+        let is_json = || serde_json::from_str::<IgnoredAny>(&text).is_ok();
         // The text of an error in the data, unlike that of one in the syntax, quotes the data.
-        if error.is_data() {
+        if error.is_data() || is_json() {
             Unanswerable::NotAnObject
         } else {
             Unanswerable::NotJson(describe(&error))

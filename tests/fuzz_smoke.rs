@@ -11,9 +11,6 @@ use std::path::{Path, PathBuf};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// How many changed inputs each target is given: a second or two of a debug build.
-const CHANGED_INPUTS: u64 = 5_000;
-
 /// Longer inputs only take longer.
 const MAX_INPUT_BYTES: usize = 4096;
 
@@ -36,8 +33,8 @@ fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     paths.into_iter().map(read).collect()
 }
 
-/// Runs every input, and changed ones that are the same each time.
-fn smoke(target: &str, run: fn(&[u8])) {
+/// Runs every input, and so many changed ones, which are the same each time.
+fn smoke(target: &str, run: fn(&[u8]), changed_inputs: u64) {
     let inputs = inputs(target);
     assert!(!inputs.is_empty(), "{target} has a corpus");
     for (path, input) in &inputs {
@@ -45,7 +42,7 @@ fn smoke(target: &str, run: fn(&[u8])) {
         assert!(outcome.is_ok(), "{} shows a fault", path.display());
     }
     let mut random = StdRng::seed_from_u64(1);
-    for number in 0..CHANGED_INPUTS {
+    for number in 0..changed_inputs {
         let input = changed(&inputs, &mut random);
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| run(&input)));
         let shown = input.escape_ascii();
@@ -92,15 +89,15 @@ fn changed(inputs: &[(PathBuf, Vec<u8>)], random: &mut StdRng) -> Vec<u8> {
 
 #[test]
 fn any_bytes_as_a_line_are_read_as_other_parsers_read_them_or_refused() {
-    smoke("decode", targets::decode::run);
+    smoke("decode", targets::decode::run, 60_000);
 }
 
 #[test]
 fn any_bytes_as_input_are_answered_line_by_line_within_the_limits() {
-    smoke("node", targets::node::run);
+    smoke("node", targets::node::run, 3_000);
 }
 
 #[test]
 fn any_row_of_operations_is_answered_as_the_naive_model_answers_it() {
-    smoke("operations", targets::operations::run);
+    smoke("operations", targets::operations::run, 1_500);
 }

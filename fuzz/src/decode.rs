@@ -108,7 +108,9 @@ fn assert_same(one: &Decoded<'_>, other: &Decoded<'_>) {
 
 /// Whether `request` says what `body` says, and keeps to the limits.
 fn agrees(request: &Request<'_>, body: &Value, limits: &Limits) -> bool {
-    let kind = body["type"].as_str();
+    if body["type"] != kind(request) {
+        return false;
+    }
     let texts = |pairs: &[(&str, Option<&Cow<'_, str>>)]| {
         pairs.iter().all(|(name, text)| {
             let right = text.is_none_or(|text| (1..=256).contains(&text.len()));
@@ -124,11 +126,9 @@ fn agrees(request: &Request<'_>, body: &Value, limits: &Limits) -> bool {
         Request::Init => {
             let is_text = |name: &Value| name.is_string();
             let names = body["node_ids"].as_array();
-            kind == Some("init")
-                && body["node_id"].is_string()
-                && names.is_some_and(|names| names.iter().all(is_text))
+            body["node_id"].is_string() && names.is_some_and(|names| names.iter().all(is_text))
         }
-        Request::Echo { json } => kind == Some("echo") && says(Some(json), body.get("echo")),
+        Request::Echo { json } => says(Some(json), body.get("echo")),
         Request::CreateSession { user_id, options } => {
             let none = CreateOptions {
                 ttl: None,
@@ -141,12 +141,10 @@ fn agrees(request: &Request<'_>, body: &Value, limits: &Limits) -> bool {
                 ttl, idle_timeout, ..
             } = options;
             let longest = limits.max_ttl.as_secs();
-            kind == Some("create_session")
-                && texts(&[
-                    ("user_id", Some(user_id)),
-                    ("binding", options.binding.as_ref()),
-                ])
-                && data(options.data.as_ref())
+            texts(&[
+                ("user_id", Some(user_id)),
+                ("binding", options.binding.as_ref()),
+            ]) && data(options.data.as_ref())
                 && *ttl == number(body, "ttl")
                 && ttl.is_none_or(|ttl| (1..=longest).contains(&ttl))
                 && *idle_timeout == number(body, "idle_timeout")
@@ -161,12 +159,10 @@ fn agrees(request: &Request<'_>, body: &Value, limits: &Limits) -> bool {
                 max_age: None,
             };
             let ValidateOptions { binding, max_age } = options.as_deref().unwrap_or(&none);
-            kind == Some("validate_session")
-                && texts(&[
-                    ("session_id", Some(session_id)),
-                    ("binding", binding.as_ref()),
-                ])
-                && *max_age == number(body, "max_age")
+            texts(&[
+                ("session_id", Some(session_id)),
+                ("binding", binding.as_ref()),
+            ]) && *max_age == number(body, "max_age")
         }
         Request::RegenerateSession {
             old_session_id,
@@ -178,48 +174,50 @@ fn agrees(request: &Request<'_>, body: &Value, limits: &Limits) -> bool {
             };
             let options = options.as_deref().unwrap_or(&none);
             let said = body.get("reauthenticated").map(Value::as_bool);
-            kind == Some("regenerate_session")
-                && texts(&[("old_session_id", Some(old_session_id))])
+            texts(&[("old_session_id", Some(old_session_id))])
                 && data(options.data.as_ref())
                 && said.unwrap_or(Some(false)) == Some(options.reauthenticated)
         }
         Request::UpdateSession(update) => {
-            kind == Some("update_session")
-                && texts(&[("session_id", Some(&update.session_id))])
-                && data(Some(&update.data))
+            texts(&[("session_id", Some(&update.session_id))]) && data(Some(&update.data))
         }
         Request::ListSessions(list) => {
             let limit = list.limit as u64;
-            kind == Some("list_sessions")
-                && texts(&[
-                    ("user_id", Some(&list.user_id)),
-                    ("session_id", list.session_id.as_ref()),
-                ])
-                && limit == number(body, "limit").unwrap_or(100)
+            texts(&[
+                ("user_id", Some(&list.user_id)),
+                ("session_id", list.session_id.as_ref()),
+            ]) && limit == number(body, "limit").unwrap_or(100)
                 && (1..=1000).contains(&limit)
         }
         Request::DestroySession { session_id } => {
-            kind == Some("destroy_session")
-                && body.get("handle").is_none()
-                && texts(&[("session_id", Some(session_id))])
+            body.get("handle").is_none() && texts(&[("session_id", Some(session_id))])
         }
-        Request::DestroySessionByHandle(destroy) => {
-            kind == Some("destroy_session")
-                && texts(&[
-                    ("user_id", Some(&destroy.user_id)),
-                    ("handle", Some(&destroy.handle)),
-                    ("session_id", None),
-                ])
-        }
-        Request::DestroyUserSessions(destroy) => {
-            kind == Some("destroy_user_sessions")
-                && texts(&[
-                    ("user_id", Some(&destroy.user_id)),
-                    ("except_session_id", destroy.except_session_id.as_ref()),
-                ])
-        }
-        Request::DestroyAllSessions => kind == Some("destroy_all_sessions"),
-        Request::Stats => kind == Some("stats"),
+        Request::DestroySessionByHandle(destroy) => texts(&[
+            ("user_id", Some(&destroy.user_id)),
+            ("handle", Some(&destroy.handle)),
+            ("session_id", None),
+        ]),
+        Request::DestroyUserSessions(destroy) => texts(&[
+            ("user_id", Some(&destroy.user_id)),
+            ("except_session_id", destroy.except_session_id.as_ref()),
+        ]),
+        Request::DestroyAllSessions | Request::Stats => true,
+    }
+}
+
+fn kind(request: &Request<'_>) -> &'static str {
+    match request {
+        Request::Init => "init",
+        Request::Echo { .. } => "echo",
+        Request::CreateSession { .. } => "create_session",
+        Request::ValidateSession { .. } => "validate_session",
+        Request::RegenerateSession { .. } => "regenerate_session",
+        Request::UpdateSession(_) => "update_session",
+        Request::ListSessions(_) => "list_sessions",
+        Request::DestroySession { .. } | Request::DestroySessionByHandle(_) => "destroy_session",
+        Request::DestroyUserSessions(_) => "destroy_user_sessions",
+        Request::DestroyAllSessions => "destroy_all_sessions",
+        Request::Stats => "stats",
     }
 }
 

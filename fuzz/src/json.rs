@@ -98,17 +98,20 @@ impl Reader<'_> {
         loop {
             match self.take(|byte| byte >= b' ')? {
                 b'"' => return Some(()),
-                b'\\' => match self.take(|byte| b"\"\\/bfnrtu".contains(&byte))? {
-                    b'u' => {
-                        for _ in 0..4 {
-                            self.take(|byte| byte.is_ascii_hexdigit())?;
-                        }
-                    }
-                    _ => {}
-                },
+                b'\\' => self.escaped()?,
                 _ => {}
             }
         }
+    }
+
+    /// What follows a backslash.
+    fn escaped(&mut self) -> Option<()> {
+        if self.take(|byte| b"\"\\/bfnrtu".contains(&byte))? == b'u' {
+            for _ in 0..4 {
+                self.take(|byte| byte.is_ascii_hexdigit())?;
+            }
+        }
+        Some(())
     }
 
     fn number(&mut self) -> Option<()> {

@@ -6,6 +6,7 @@
 //! and no request pays for a sweep. Nothing here ever moves a large table at once.
 
 mod chunked;
+mod headroom;
 mod index;
 mod list;
 mod slab;
@@ -13,10 +14,12 @@ mod tables;
 
 use std::mem;
 
+use self::headroom::Headroom;
 use self::slab::Slot;
-use self::tables::{Rare, Session, Tables};
+use self::tables::{MOST_BYTES_OF_A_SESSION, Rare, Session, Tables};
 use super::{
-    Changes, Conditions, EventKind, Listed, Operation, Outcome, Outcomes, Policy, Reason, Store,
+    Changes, Conditions, EventKind, Extras, Listed, Operation, Outcome, Outcomes, Policy, Reason,
+    Store, StoreError,
 };
 use crate::session::{
     Handle, Lifetime, MAX_RETIRED_IDS, OnReuse, OnUserLimit, SessionKey, Timestamp,
@@ -38,6 +41,7 @@ const READ_AHEAD: usize = 16;
 pub struct MemoryStore {
     policy: Policy,
     tables: Tables,
+    headroom: Headroom,
     /// What was destroyed as a whole, and is dropped piece by piece.
     dropping: Vec<Tables>,
     destroyed: u64,
@@ -71,6 +75,7 @@ impl MemoryStore {
         Self {
             policy,
             tables: Tables::new(),
+            headroom: Headroom::new(),
             dropping: Vec::new(),
             destroyed: 0,
             expired: 0,
@@ -87,8 +92,12 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    fn apply_one(&mut self, operation: &Operation<'_>, batch: &mut Batch<'_>) -> Outcome {
-        match operation {
+    fn apply_one(
+        &mut self,
+        operation: &Operation<'_>,
+        batch: &mut Batch<'_>,
+    ) -> Result<Outcome, StoreError> {
+        Ok(match operation {
             Operation::Validate { key, conditions } => {
                 self.validate(key, conditions.as_deref(), batch)
             }
@@ -100,13 +109,12 @@ impl MemoryStore {
                 extras,
             } => {
                 let lifetime = Lifetime::begin(batch.now, *ttl, *idle_timeout);
-                let rare = extras.as_deref().map(|extras| Box::new(Rare::of(extras)));
-                self.create(*key, user, lifetime, rare, batch)
+                self.create(*key, user, lifetime, extras.as_deref(), batch)?
             }
             Operation::Regenerate { old, new, changes } => {
-                self.regenerate(old, *new, changes.as_deref(), batch)
+                self.regenerate(old, *new, changes.as_deref(), batch)?
             }
-            Operation::Update { key, data } => self.update(key, data, batch),
+            Operation::Update { key, data } => self.update(key, data, batch)?,
             Operation::List {
                 user,
                 caller,
@@ -140,7 +148,7 @@ impl MemoryStore {
                     expired: self.expired,
                 }
             }
-        }
+        })
     }
 
     fn validate(
@@ -183,22 +191,39 @@ impl MemoryStore {
         key: SessionKey,
         user: &str,
         lifetime: Lifetime,
-        rare: Option<Box<Rare>>,
+        extras: Option<&Extras<'_>>,
         batch: &mut Batch<'_>,
-    ) -> Outcome {
-        let refusal = self
-            .make_room_for_user(user, batch)
-            .or_else(|| self.make_room(batch));
+    ) -> Result<Outcome, StoreError> {
+        let data = extras.and_then(|extras| extras.data.as_deref());
+        let refusal = match self.need_memory(data) {
+            Ok(()) => self
+                .make_room_for_user(user, batch)
+                .or_else(|| self.make_room(batch))
+                .map(Ok),
+            Err(error) => Some(Err(error)),
+        };
         if let Some(refusal) = refusal {
             let of = || (Some(user), None);
             batch.outcomes.note(EventKind::Rejected, of);
             return refusal;
         }
+        let rare = extras.map(|extras| Box::new(Rare::of(extras)));
         let slot = self.tables.insert(key, user, &lifetime, rare);
         self.note(EventKind::Created, slot, batch);
-        Outcome::Created {
+        Ok(Outcome::Created {
             expires_at: lifetime.expires_at(),
+        })
+    }
+
+    /// Sees to it that a session, or a new key for one, and its new data have memory, before anything is changed.
+    fn need_memory(&mut self, data: Option<&str>) -> Result<(), StoreError> {
+        let dropping: usize = self.dropping.iter().map(Tables::most_bytes).sum();
+        let more = MOST_BYTES_OF_A_SESSION + data.map_or(0, str::len);
+        let all = self.tables.most_bytes() + dropping + more;
+        if self.headroom.allows(all) {
+            return Ok(());
         }
+        Err(StoreError::NoEffect("the node is out of memory".into()))
     }
 
     /// Sees to it that the user may have one session more, or says why not.
@@ -251,10 +276,12 @@ impl MemoryStore {
         new: SessionKey,
         changes: Option<&Changes<'_>>,
         batch: &mut Batch<'_>,
-    ) -> Outcome {
+    ) -> Result<Outcome, StoreError> {
         let Presented::Current(slot) = self.present(old, batch) else {
-            return invalid(batch);
+            return Ok(invalid(batch));
         };
+        let data = changes.and_then(|changes| changes.data.as_deref());
+        self.need_memory(data)?;
         let session = &mut self.tables[slot];
         let mut lifetime = session.lifetime();
         lifetime.use_at(batch.now);
@@ -262,8 +289,8 @@ impl MemoryStore {
             lifetime.reauthenticate(batch.now);
         }
         session.set_lifetime(&lifetime);
-        if let Some(data) = changes.and_then(|changes| changes.data.as_deref()) {
-            session.set_data(data);
+        if let Some(data) = data {
+            self.tables.set_data(slot, data);
         }
         let remembered = self.policy.remembers_retired().then_some(batch.now);
         self.tables.rekey(slot, new, remembered);
@@ -275,20 +302,26 @@ impl MemoryStore {
             oldest_is_of_use && retired.len() <= MAX_RETIRED_IDS
         });
         self.note(EventKind::Regenerated, slot, batch);
-        Outcome::Regenerated
+        Ok(Outcome::Regenerated)
     }
 
     #[cold]
-    fn update(&mut self, key: &SessionKey, data: &str, batch: &mut Batch<'_>) -> Outcome {
+    fn update(
+        &mut self,
+        key: &SessionKey,
+        data: &str,
+        batch: &mut Batch<'_>,
+    ) -> Result<Outcome, StoreError> {
         let Presented::Current(slot) = self.present(key, batch) else {
-            return invalid(batch);
+            return Ok(invalid(batch));
         };
+        self.need_memory(Some(data))?;
         let session = &mut self.tables[slot];
         let mut lifetime = session.lifetime();
         lifetime.use_at(batch.now);
         session.set_lifetime(&lifetime);
-        session.set_data(data);
-        Outcome::Updated
+        self.tables.set_data(slot, data);
+        Ok(Outcome::Updated)
     }
 
     #[cold]
@@ -474,7 +507,7 @@ impl Store for MemoryStore {
             for (at, operation) in operations.iter().enumerate() {
                 batch.at = at;
                 let outcome = self.apply_one(operation, &mut batch);
-                batch.outcomes.push(Ok(outcome));
+                batch.outcomes.push(outcome);
             }
         }
     }

@@ -13,6 +13,13 @@ use super::slab::{Slab, Slot};
 use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
 use crate::store::{Extras, Operation};
 
+/// The most that a session takes beside its data and its retired keys: when it is the only one of a user whose name is as
+/// long as can be. Too high a figure costs nothing worth mentioning.
+pub const MOST_BYTES_OF_A_SESSION: usize = 1024;
+
+/// The most that a retired key takes, its entry in the index included.
+const MOST_BYTES_OF_A_RETIRED_KEY: usize = 128;
+
 /// What is asked for most stands first, so that it is in one cache line or two.
 #[repr(C)]
 pub struct Session {
@@ -51,6 +58,12 @@ impl Rare {
             binding: extras.binding,
             ..Self::default()
         }
+    }
+
+    /// What data and retired keys take.
+    fn most_bytes(&self) -> usize {
+        let data = self.data.as_deref().map_or(0, str::len);
+        data + self.retired.len() * MOST_BYTES_OF_A_RETIRED_KEY
     }
 }
 
@@ -104,10 +117,6 @@ impl Session {
         self.rare.as_ref()?.binding.as_ref()
     }
 
-    pub fn set_data(&mut self, data: &str) {
-        self.rare.get_or_insert_default().data = Some(data.into());
-    }
-
     /// When `key` was retired, if it once was this session's.
     pub fn retired_at(&self, key: &SessionKey) -> Option<Timestamp> {
         let retired = &self.rare.as_ref()?.retired;
@@ -133,6 +142,8 @@ pub struct Tables {
     expiring: BTreeMap<u64, List<Session>>,
     /// Where the sessions of a batch are likely to be.
     likely: Vec<Slot<Session>>,
+    /// What the data and the retired keys of all sessions take.
+    rare_bytes: usize,
 }
 
 impl std::ops::Index<Slot<Session>> for Tables {
@@ -159,7 +170,13 @@ impl Tables {
             name_hasher: RandomState::new(),
             expiring: BTreeMap::new(),
             likely: Vec::new(),
+            rare_bytes: 0,
         }
+    }
+
+    /// No less memory than all this takes.
+    pub fn most_bytes(&self) -> usize {
+        self.len() * MOST_BYTES_OF_A_SESSION + self.rare_bytes
     }
 
     pub fn len(&self) -> usize {
@@ -210,6 +227,7 @@ impl Tables {
         rare: Option<Box<Rare>>,
     ) -> Slot<Session> {
         let user = self.user(user);
+        self.rare_bytes += rare.as_deref().map_or(0, Rare::most_bytes);
         let slot = self.sessions.insert(Session {
             key,
             ends_at: lifetime.ends_at,
@@ -242,10 +260,19 @@ impl Tables {
         let Some(session) = self.sessions.remove(slot) else {
             return;
         };
+        self.rare_bytes -= session.rare.as_deref().map_or(0, Rare::most_bytes);
         self.by_key.remove(hash_of_key(&session.key), slot);
         for retired in session.rare.iter().flat_map(|rare| &rare.retired) {
             self.by_key.remove(hash_of_key(&retired.key), slot);
         }
+    }
+
+    /// Gives a session new data.
+    pub fn set_data(&mut self, slot: Slot<Session>, data: &str) {
+        let rare = self.sessions[slot].rare.get_or_insert_default();
+        self.rare_bytes -= rare.most_bytes();
+        rare.data = Some(data.into());
+        self.rare_bytes += rare.most_bytes();
     }
 
     /// Gives a session a new key. The old one is forgotten at once, unless it is retired `at` some time.
@@ -255,7 +282,10 @@ impl Tables {
         let rare = session.rare.get_or_insert_default();
         rare.first_key.get_or_insert(old);
         match at {
-            Some(at) => rare.retired.push_back(Retired { key: old, at }),
+            Some(at) => {
+                rare.retired.push_back(Retired { key: old, at });
+                self.rare_bytes += MOST_BYTES_OF_A_RETIRED_KEY;
+            }
             None => self.by_key.remove(hash_of_key(&old), slot),
         }
         self.by_key.insert(hash_of_key(&new), slot);
@@ -273,6 +303,7 @@ impl Tables {
         while !is_enough(&rare.retired)
             && let Some(retired) = rare.retired.pop_front()
         {
+            self.rare_bytes -= MOST_BYTES_OF_A_RETIRED_KEY;
             self.by_key.remove(hash_of_key(&retired.key), slot);
         }
     }

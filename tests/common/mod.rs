@@ -59,6 +59,18 @@ pub fn wait(child: &mut Child) -> ExitStatus {
     }
 }
 
+/// The most memory a process has held so far.
+#[cfg(target_os = "linux")]
+pub fn peak_memory_kib(child: &Child) -> u64 {
+    let path = format!("/proc/{}/status", child.id());
+    let status = std::fs::read_to_string(path).expect("the process runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let digits = peak.and_then(|text| text.split_whitespace().next());
+    digits
+        .and_then(|text| text.parse().ok())
+        .expect("VmHWM is a number of KiB")
+}
+
 /// Everything a node wrote, and how it ended.
 pub struct Output {
     pub stdout: Vec<u8>,
@@ -167,13 +179,7 @@ impl Node {
     /// The most memory the node has held so far.
     #[cfg(target_os = "linux")]
     pub fn peak_memory_kib(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = std::fs::read_to_string(path).expect("the node is running");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let digits = peak.and_then(|text| text.split_whitespace().next());
-        digits
-            .and_then(|text| text.parse().ok())
-            .expect("VmHWM is a number of KiB")
+        peak_memory_kib(&self.child)
     }
 
     /// Ends the input and collects what is left.

@@ -5,6 +5,8 @@
 #![allow(dead_code)]
 
 pub mod errors;
+#[cfg(target_os = "linux")]
+pub mod fake_time;
 pub mod place;
 #[cfg(feature = "redis")]
 pub mod redis_server;

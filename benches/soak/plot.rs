@@ -54,7 +54,7 @@ fn chart(
 ) -> Result<()> {
     let end = looks.last().map_or(1.0, |look| look.seconds);
     let values = rows.iter().flat_map(|(_, _, of)| looks.iter().map(*of));
-    let top = values.fold(0_f64, f64::max) * 1.25;
+    let top = values.fold(0_f64, f64::max) * 1.45;
     let failed = |error| anyhow!("the plot cannot be drawn: {error}");
     let mut chart = ChartBuilder::on(area)
         .margin(12)

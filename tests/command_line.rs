@@ -47,6 +47,8 @@ fn a_wrong_value_ends_with_status_2_and_says_what_was_expected() {
         (&["--ttl", "0"], "--ttl"),
         (&["--ttl", "0"], "a number with a unit"),
         (&["--ttl", "soon"], "--ttl"),
+        (&["--ttl", "-1"], "a number with a unit"),
+        (&["--max-sessions", "-1"], "a whole number from 1"),
         (
             &["--ttl", "2d", "--max-ttl", "1d"],
             "--ttl must not be longer than --max-ttl",

@@ -32,7 +32,7 @@ const MAX_STRING_BYTES: usize = 256;
 /// A server-side session authority: reads one JSON request a line on stdin, writes one JSON reply a line
 /// on stdout.
 #[derive(Parser)]
-#[command(version, max_term_width = 100, after_help = EXAMPLE)]
+#[command(allow_negative_numbers = true, version, max_term_width = 100, after_help = EXAMPLE)]
 pub struct Arguments {
     /// Lifetime of a session: seconds (3600), or with a unit (30m, 1h, 7d)
     #[arg(

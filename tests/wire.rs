@@ -204,6 +204,27 @@ fn unknown_keys_are_ignored_wherever_they_stand() {
 }
 
 #[test]
+fn a_message_with_a_body_has_no_field_of_a_body() {
+    let body = r#""body":{"type":"validate_session","msg_id":1,"session_id":"abc123"}"#;
+    let fields = r#""type":"destroy_session","msg_id":9,"session_id":"xyz""#;
+    for fields in [format!("{fields},{body}"), format!("{body},{fields}")] {
+        let request = format!(r#"{{"src":"c1","dest":"n1",{fields}}}"#);
+        assert_eq!(
+            replies(PRELOADED, request.as_str()),
+            [reply(VALID)],
+            "{request}"
+        );
+        // What the fast way leaves to the general one.
+        let request = request.replacen("c1", r"\u00631", 1);
+        assert_eq!(
+            replies(PRELOADED, request.as_str()),
+            [reply(VALID)],
+            "{request}"
+        );
+    }
+}
+
+#[test]
 fn keys_may_come_in_any_order_and_with_escapes() {
     let request = r#"{"body":{"session_id":"\u0061bc123","msg_id":1,"\u0074ype":"validate\u005fsession"},"\u0064est":"n1","src":"c1"}"#;
     assert_eq!(replies(PRELOADED, request), [reply(VALID)]);

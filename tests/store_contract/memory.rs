@@ -29,6 +29,7 @@ fn sessions_that_all_end_at_once_go_a_few_at_each_operation() {
     bench.advance(3_600_750);
     let mut before = bench.store.len();
     assert_eq!(before, 10_000);
+    assert!(!bench.store.is_empty());
     while before > 0 {
         bench.one(validate("x"));
         let now = bench.store.len();

@@ -11,6 +11,8 @@ mod index;
 mod list;
 mod slab;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 use std::mem;
 

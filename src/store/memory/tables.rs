@@ -18,7 +18,7 @@ use crate::store::{Extras, Operation};
 pub const MOST_BYTES_OF_A_SESSION: usize = 1024;
 
 /// The most that a retired key takes, its entry in the index included.
-const MOST_BYTES_OF_A_RETIRED_KEY: usize = 128;
+pub const MOST_BYTES_OF_A_RETIRED_KEY: usize = 128;
 
 /// What is asked for most stands first, so that it is in one cache line or two.
 #[repr(C)]
@@ -141,7 +141,7 @@ pub struct Tables {
     /// end of a session, and its place here is seen to when that second is over.
     expiring: BTreeMap<u64, List<Session>>,
     /// Where the sessions of a batch are likely to be.
-    likely: Vec<Slot<Session>>,
+    pub(super) likely: Vec<Slot<Session>>,
     /// What the data and the retired keys of all sessions take.
     rare_bytes: usize,
 }

@@ -1,0 +1,143 @@
+//! What of the store in memory shows neither in an answer nor in an event: what it looks at, estimates and gives back.
+
+use std::time::Duration;
+
+use super::chunked::CHUNK;
+use super::tables::{MOST_BYTES_OF_A_RETIRED_KEY, MOST_BYTES_OF_A_SESSION, Rare, Tables};
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_250);
+
+fn lifetime() -> Lifetime {
+    Lifetime::begin(NOW, Duration::from_secs(60), None)
+}
+
+fn key(number: usize) -> SessionKey {
+    SessionKey::of(&number.to_string())
+}
+
+fn add(tables: &mut Tables, number: usize) -> Slot<Session> {
+    tables.insert(key(number), &number.to_string(), &lifetime(), None)
+}
+
+fn validate(number: usize) -> Operation<'static> {
+    Operation::Validate {
+        key: key(number),
+        conditions: None,
+    }
+}
+
+#[test]
+fn tables_are_dropped_chunk_by_chunk_and_leave_none() {
+    let mut tables = Tables::new();
+    for number in 0..10 * CHUNK {
+        add(&mut tables, number);
+    }
+    // Ten of sessions and ten of users; in each index, three of buckets that hold four entries on average, and one of
+    // those in which buckets go on: more of these would be a sign of bad hashes.
+    let chunks = 10 + 10 + 2 * (3 + 1);
+    for _ in 0..chunks {
+        assert!(tables.drop_chunk());
+    }
+    assert!(!tables.drop_chunk());
+}
+
+#[test]
+fn after_the_end_of_all_sessions_their_memory_is_given_back_a_chunk_at_a_time() {
+    let mut store = MemoryStore::new(Policy::default());
+    let apply = |store: &mut MemoryStore, operation| {
+        store.apply(NOW, &[operation], &mut Outcomes::default());
+    };
+    for number in 0..2 * CHUNK {
+        add(&mut store.tables, number);
+    }
+    apply(&mut store, Operation::DestroyAll);
+    let chunks = 2 + 2 + 2 * (1 + 1);
+    for _ in 0..chunks {
+        apply(&mut store, validate(0));
+        assert_eq!(store.dropping.len(), 1);
+    }
+    apply(&mut store, validate(0));
+    assert!(store.dropping.is_empty());
+}
+
+#[test]
+fn the_estimate_of_memory_follows_what_comes_and_goes() {
+    let mut tables = Tables::new();
+    assert_eq!(tables.most_bytes(), 0);
+    let extras = Extras {
+        data: Some("x".repeat(5000).into()),
+        binding: None,
+    };
+    let rare = Box::new(Rare::of(&extras));
+    let slot = tables.insert(key(0), "alice", &lifetime(), Some(rare));
+    add(&mut tables, 1);
+    assert_eq!(tables.most_bytes(), 2 * MOST_BYTES_OF_A_SESSION + 5000);
+
+    tables.set_data(slot, "{}");
+    assert_eq!(tables.most_bytes(), 2 * MOST_BYTES_OF_A_SESSION + 2);
+    for number in 2..5 {
+        tables.rekey(slot, key(number), Some(NOW));
+    }
+    let retired = 3 * MOST_BYTES_OF_A_RETIRED_KEY;
+    let all = 2 * MOST_BYTES_OF_A_SESSION + 2;
+    assert_eq!(tables.most_bytes(), all + retired);
+    tables.forget_retired(slot, |retired| retired.len() == 2);
+    let retired = 2 * MOST_BYTES_OF_A_RETIRED_KEY;
+    assert_eq!(tables.most_bytes(), all + retired);
+
+    tables.remove(slot);
+    assert_eq!(tables.most_bytes(), MOST_BYTES_OF_A_SESSION);
+}
+
+#[test]
+fn keys_that_begin_alike_are_told_apart() {
+    let alike = |last| {
+        let mut bytes = [7; 16];
+        bytes[15] = last;
+        SessionKey::from_bytes(bytes)
+    };
+    let mut tables = Tables::new();
+    let [first, second] = [1, 2].map(|last| tables.insert(alike(last), "alice", &lifetime(), None));
+    tables.rekey(second, alike(3), Some(NOW));
+    for (last, slot) in [(1, first), (2, second), (3, second)] {
+        assert!(tables.find(&alike(last), 0) == Some(slot));
+    }
+    assert!(tables.find(&alike(4), 0).is_none());
+}
+
+#[test]
+fn a_batch_is_read_ahead_to_where_its_sessions_are() {
+    let mut tables = Tables::new();
+    let slots: Vec<_> = (0..4).map(|number| add(&mut tables, number)).collect();
+    let batch = [
+        validate(0),
+        Operation::Update {
+            key: key(1),
+            data: "{}".into(),
+        },
+        Operation::Destroy { key: key(2) },
+        Operation::Regenerate {
+            old: key(3),
+            new: key(4),
+            changes: None,
+        },
+        Operation::Stats,
+        validate(5),
+    ];
+    tables.read_ahead(&batch);
+    assert!(tables.likely[..4] == slots);
+    assert!(tables.likely[4..].iter().all(|slot| slot.is_none()));
+}
+
+#[test]
+fn no_session_is_looked_at_before_its_second_is_over() {
+    let mut tables = Tables::new();
+    let slot = add(&mut tables, 0);
+    // It ends a quarter into a second.
+    let end = NOW.as_millis() + 60_000;
+    let due = |millis| tables.first_due(Timestamp::from_millis(millis));
+    assert!(due(0).is_none() && due(NOW.as_millis()).is_none());
+    assert!(due(end).is_none() && due(end + 749).is_none());
+    assert!(due(end + 750) == Some(slot));
+}

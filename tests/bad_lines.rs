@@ -44,6 +44,23 @@ fn a_line_that_is_not_json_is_dropped() {
 }
 
 #[test]
+fn the_complaint_says_what_was_expected_and_at_which_byte() {
+    for (line, complaint) in [
+        (
+            "nonsense",
+            "WARN line 1: not JSON: expected ident at byte 2 of the line",
+        ),
+        (
+            r#"{"src":"c1","dest":}"#,
+            "WARN line 1: not JSON: expected value at byte 20 of the line",
+        ),
+    ] {
+        let output = run(DEFAULTS, line).ended_well();
+        assert!(output.stderr.contains(complaint), "{}", output.stderr);
+    }
+}
+
+#[test]
 fn a_line_from_which_no_sender_can_be_read_is_dropped() {
     let secret = format!(r#"{{"type":"validate_session","msg_id":1,"session_id":"{SECRET}"}}"#);
     for line in [

@@ -14,7 +14,7 @@ use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use serde_json::Value;
 
 use common::redis_server::{Cluster, RedisServer, free_port, is_installed, wait_until};
-use common::{Node, message, run, text};
+use common::{Node, body, message, run, text};
 
 /// A node with short timeouts, so that the tests are.
 fn node(url: &str, arguments: &[&str]) -> Node {
@@ -255,6 +255,37 @@ fn scripts_that_were_flushed_are_loaded_again() {
     let id = created(&mut node, "alice");
     server.say("SCRIPT FLUSH");
     assert!(is_valid(&mut node, &id));
+}
+
+#[test]
+fn what_found_no_script_is_not_made_up_for_after_what_came_later() {
+    if !is_installed() {
+        return;
+    }
+    let server = RedisServer::start();
+    let mut node = node(&server.url(), &[]);
+    created(&mut node, "alice");
+    // As nodes load it.
+    let destroy_user = concat!(
+        "#!lua flags=allow-oom\n",
+        include_str!("../src/store/redis/shared.lua"),
+        "\n",
+        include_str!("../src/store/redis/destroy_user.lua")
+    );
+    let digest = redis::Script::new(destroy_user).get_hash().to_owned();
+    let is_loaded = redis::Value::Array(vec![redis::Value::Int(1)]);
+    assert_eq!(server.say(&format!("SCRIPT EXISTS {digest}")), is_loaded);
+    server.say("SCRIPT FLUSH");
+    server.run(redis::cmd("SCRIPT").arg("LOAD").arg(destroy_user));
+
+    let create = message(r#"{"type":"create_session","user_id":"bob"}"#);
+    let destroy = message(r#"{"type":"destroy_user_sessions","user_id":"bob"}"#);
+    node.write(format!("{create}\n{destroy}\n"));
+    assert_eq!(code(&body(&node.recv())), Some(11));
+    assert_eq!(body(&node.recv())["count"], 0);
+    let list = node.ask(r#"{"type":"list_sessions","user_id":"bob"}"#);
+    assert_eq!(list["sessions"], Value::Array(Vec::new()));
+    assert!(code(&self::create(&mut node, "bob")).is_none());
 }
 
 #[test]

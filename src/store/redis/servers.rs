@@ -4,8 +4,8 @@
 //! took effect. A store that says which of the two it was has to send its own: connections, encoding and parsing are
 //! the crate's, slots and redirections are here.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, Value, cmd};
@@ -154,7 +154,8 @@ impl Servers {
         self.link_to(known.clone().set_addr(address))
     }
 
-    /// Sends all commands, those for one server in one pipeline and in their order, and reads the answers.
+    /// Sends all commands, those for one server in one pipeline and in their order, and reads the answers. Those for one key
+    /// take effect in their order, or not at all.
     pub fn exchange(&mut self, commands: &Commands) -> Vec<Answer> {
         let mut answers: Vec<Option<Answer>> = Vec::new();
         answers.resize_with(commands.len(), || None);
@@ -172,6 +173,7 @@ impl Servers {
                 break;
             }
             left = self.round(commands, &left, &mut answers, &mut why);
+            give_up_overtaken(commands, &mut left, &mut answers);
         }
         for (command, _) in left {
             answers[command] = Some(Err(Failure::NoEffect(why.clone())));
@@ -406,6 +408,32 @@ impl Servers {
     pub fn ask(&mut self, link: usize, command: &Cmd) -> Result<Value, String> {
         self.links[link].ask(&self.options, command)
     }
+}
+
+/// Answers those of what is left that something later for the same slot has overtaken: sent again, they would take effect
+/// out of order, and a session could begin after the end of all of its user's.
+fn give_up_overtaken(
+    commands: &Commands,
+    left: &mut Vec<(usize, Option<usize>)>,
+    answers: &mut [Option<Answer>],
+) {
+    if left.is_empty() {
+        return;
+    }
+    let mut latest = HashMap::new();
+    for (command, answer) in answers.iter().enumerate() {
+        if matches!(answer, Some(Ok(_) | Err(Failure::MayHaveTakenEffect(_)))) {
+            latest.insert(commands.list[command].0, command);
+        }
+    }
+    left.retain(|&(command, _)| {
+        let is_overtaken = latest.get(&commands.list[command].0) > Some(&command);
+        if is_overtaken {
+            let why = "a later command was carried out before it could be sent again";
+            answers[command] = Some(Err(Failure::NoEffect(why.to_owned())));
+        }
+        !is_overtaken
+    });
 }
 
 fn host_and_port(info: &ConnectionInfo) -> Option<(&str, u16)> {

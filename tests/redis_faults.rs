@@ -320,14 +320,11 @@ fn requests_follow_the_slots_of_a_cluster_that_move() {
     let mut ids: Vec<_> = (0..300)
         .map(|n| created(&mut node, &format!("u{n}")))
         .collect();
-    let name = |place: usize| match cluster.servers[place].say("CLUSTER MYID") {
-        redis::Value::BulkString(name) => String::from_utf8(name).expect("ASCII"),
-        other => panic!("{other:?}"),
-    };
+    let [from, to] = [0, 1].map(|place: usize| cluster.servers[place].cluster_id());
     let mut moving = Command::new("redis-cli")
         .args(["--cluster", "reshard"])
         .arg(format!("127.0.0.1:{}", cluster.servers[0].port))
-        .args(["--cluster-from", &name(0), "--cluster-to", &name(1)])
+        .args(["--cluster-from", &from, "--cluster-to", &to])
         .args(["--cluster-slots", "2000", "--cluster-yes"])
         .stdout(std::process::Stdio::null())
         .spawn()
@@ -353,6 +350,63 @@ fn requests_follow_the_slots_of_a_cluster_that_move() {
     assert_eq!(reply["count"], ids.len());
     let keys = cluster.servers.iter().map(RedisServer::key_count);
     assert_eq!(keys.sum::<usize>(), 0);
+}
+
+/// The hashes of two users in one slot of a server, with the users' names.
+fn two_in_a_slot(server: &RedisServer) -> [(String, String); 2] {
+    let mut by_slot: BTreeMap<i64, Vec<(String, String)>> = BTreeMap::new();
+    for hash in server.keys() {
+        if hash.contains(":u:") {
+            let redis::Value::Int(slot) = server.say(&format!("CLUSTER KEYSLOT {hash}")) else {
+                panic!("no slot");
+            };
+            let redis::Value::BulkString(user) = server.say(&format!("HGET {hash} u")) else {
+                panic!("no user");
+            };
+            let user = String::from_utf8(user).expect("ASCII");
+            by_slot.entry(slot).or_default().push((hash, user));
+        }
+    }
+    let two = by_slot.into_values().find(|hashes| hashes.len() == 2);
+    two.expect("two in a slot").try_into().expect("two")
+}
+
+#[test]
+fn a_slot_in_motion_costs_neither_the_users_who_have_moved_nor_those_who_have_not() {
+    if !is_installed() {
+        return;
+    }
+    let cluster = Cluster::start();
+    let mut node = node(&cluster.url(), &[]);
+    let ids: BTreeMap<_, _> = (0..1000)
+        .map(|n| format!("u{n}"))
+        .map(|user| (user.clone(), created(&mut node, &user)))
+        .collect();
+    let (source, target) = (&cluster.servers[0], &cluster.servers[1]);
+    let [(hash, moved), (_, other)] = two_in_a_slot(source);
+    let redis::Value::Int(slot) = source.say(&format!("CLUSTER KEYSLOT {hash}")) else {
+        panic!("no slot");
+    };
+    let set_slot = |server: &RedisServer, what: String| {
+        server.say(&format!("CLUSTER SETSLOT {slot} {what}"));
+    };
+    set_slot(target, format!("IMPORTING {}", source.cluster_id()));
+    set_slot(source, format!("MIGRATING {}", target.cluster_id()));
+    source.say(&format!("MIGRATE 127.0.0.1 {} {hash} 0 5000", target.port));
+
+    // In one batch, of which the source has only a part.
+    let requests = [
+        format!(r#"{{"type":"create_session","user_id":"{moved}"}}"#),
+        format!(
+            r#"{{"type":"validate_session","session_id":"{}"}}"#,
+            ids[&other]
+        ),
+        format!(r#"{{"type":"destroy_user_sessions","user_id":"{moved}"}}"#),
+    ];
+    node.write(requests.map(|request| message(request) + "\n").concat());
+    assert_eq!(body(&node.recv())["type"], "session_created");
+    assert_eq!(body(&node.recv())["user_id"], *other);
+    assert_eq!(body(&node.recv())["count"], 2);
 }
 
 #[test]

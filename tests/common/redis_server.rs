@@ -130,6 +130,14 @@ impl RedisServer {
         self.run(&command)
     }
 
+    /// What it is called in its cluster.
+    pub fn cluster_id(&self) -> String {
+        match self.say("CLUSTER MYID") {
+            Value::BulkString(id) => String::from_utf8(id).expect("ASCII"),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Whether it is a replica that has all of its primary.
     pub fn follows(&self) -> bool {
         let Value::BulkString(info) = self.say("INFO replication") else {

@@ -21,15 +21,40 @@ const MAX_ROUNDS: usize = 6;
 #[derive(Default)]
 pub struct Commands {
     bytes: Vec<u8>,
-    list: Vec<(u16, Range<usize>)>,
+    keys: String,
+    list: Vec<Command>,
+}
+
+/// One of them: where its bytes are, and its key.
+struct Command {
+    slot: u16,
+    key: Range<usize>,
+    bytes: Range<usize>,
 }
 
 impl Commands {
     /// Adds a command that concerns `key`.
     pub fn add(&mut self, key: &str, command: &Cmd) {
-        let start = self.bytes.len();
+        let (first_of_key, first) = (self.keys.len(), self.bytes.len());
+        self.keys.push_str(key);
         command.write_packed_command(&mut self.bytes);
-        self.list.push((slot_of(key), start..self.bytes.len()));
+        self.list.push(Command {
+            slot: slot_of(key),
+            key: first_of_key..self.keys.len(),
+            bytes: first..self.bytes.len(),
+        });
+    }
+
+    fn slot(&self, command: usize) -> usize {
+        usize::from(self.list[command].slot)
+    }
+
+    fn key(&self, command: usize) -> &str {
+        &self.keys[self.list[command].key.clone()]
+    }
+
+    fn bytes(&self, command: usize) -> &[u8] {
+        &self.bytes[self.list[command].bytes.clone()]
     }
 
     pub fn len(&self) -> usize {
@@ -192,8 +217,7 @@ impl Servers {
     ) -> Vec<(usize, Option<usize>)> {
         let mut by_link: BTreeMap<usize, Vec<Sending>> = BTreeMap::new();
         for &(command, ask) in left {
-            let slot = usize::from(commands.list[command].0);
-            let home = self.slots.get(slot).copied().unwrap_or(0);
+            let home = self.slots.get(commands.slot(command)).copied().unwrap_or(0);
             let link = ask.unwrap_or(home);
             by_link.entry(link).or_default().push(Sending {
                 command,
@@ -225,7 +249,7 @@ impl Servers {
                 Verdict::Moved(host, port) => {
                     "the slot moved too often".clone_into(why);
                     let link = self.link_to_address(&host, port);
-                    self.slots[usize::from(commands.list[sending.command].0)] = link;
+                    self.slots[commands.slot(sending.command)] = link;
                     left.push((sending.command, None));
                 }
                 Verdict::Ask(host, port) => {
@@ -260,8 +284,7 @@ impl Servers {
             if sending.asking {
                 cmd("ASKING").write_packed_command(&mut bytes);
             }
-            let range = commands.list[sending.command].1.clone();
-            bytes.extend_from_slice(&commands.bytes[range]);
+            bytes.extend_from_slice(commands.bytes(sending.command));
         }
         if !self.used.contains(&link) {
             self.used.push(link);
@@ -410,7 +433,7 @@ impl Servers {
     }
 }
 
-/// Answers those of what is left that something later for the same slot has overtaken: sent again, they would take effect
+/// Answers those of what is left that something later for the same key has overtaken: sent again, they would take effect
 /// out of order, and a session could begin after the end of all of its user's.
 fn give_up_overtaken(
     commands: &Commands,
@@ -423,11 +446,11 @@ fn give_up_overtaken(
     let mut latest = HashMap::new();
     for (command, answer) in answers.iter().enumerate() {
         if matches!(answer, Some(Ok(_) | Err(Failure::MayHaveTakenEffect(_)))) {
-            latest.insert(commands.list[command].0, command);
+            latest.insert(commands.key(command), command);
         }
     }
     left.retain(|&(command, _)| {
-        let is_overtaken = latest.get(&commands.list[command].0) > Some(&command);
+        let is_overtaken = latest.get(commands.key(command)) > Some(&command);
         if is_overtaken {
             let why = "a later command was carried out before it could be sent again";
             answers[command] = Some(Err(Failure::NoEffect(why.to_owned())));

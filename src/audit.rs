@@ -40,7 +40,7 @@ struct Entry<'a> {
 }
 
 impl Audit {
-    /// An audit of what `record` asks for. Give it a raw file: it writes the events of a batch at once.
+    /// An audit of what `record` asks for. Give it an unbuffered writer: it writes the events of a batch at once.
     pub fn new(output: Box<dyn Write>, record: Record) -> Self {
         Self {
             output,

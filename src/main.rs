@@ -3,6 +3,7 @@
 //! command line is wrong.
 
 mod cli;
+mod stderr;
 mod stop;
 
 use std::fs::File;
@@ -27,8 +28,25 @@ use tracing::info;
 use crate::cli::{Arguments, StoreUrl};
 use crate::stop::{Stopped, UntilSignal};
 
+/// What a person at a terminal reads first.
+const HINT: &str = "session-node: type one JSON object a line, such as \
+                    {\"type\":\"create_session\",\"user_id\":\"alice\"}; Ctrl-D ends\n";
+
 fn main() -> ExitCode {
-    let arguments = Arguments::read();
+    let _flush_at_end = match stderr::start() {
+        Ok(guard) => guard,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "ERROR cannot start a thread: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let arguments = match Arguments::read() {
+        Ok(arguments) => arguments,
+        Err(mistake) => {
+            stderr::push(mistake.as_bytes());
+            return ExitCode::from(2);
+        }
+    };
     log_to_stderr(arguments.log());
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,12 +59,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if io::stdin().is_terminal() {
-        // Not `eprintln!`, which panics when stderr is closed.
-        let _ = writeln!(
-            io::stderr(),
-            "session-node: type one JSON object a line, such as \
-             {{\"type\":\"create_session\",\"user_id\":\"alice\"}}; Ctrl-D ends"
-        );
+        stderr::push(HINT.as_bytes());
     }
     let ids = IdGenerator::from_system(arguments.id_format())
         .context("cannot seed the generator of session ids from the operating system")?;
@@ -103,8 +116,7 @@ fn open_store(arguments: &Arguments) -> anyhow::Result<Box<dyn Store>> {
 /// A file that is appended to, or stderr for `-`.
 fn open_audit(path: &Path) -> io::Result<Box<dyn Write>> {
     if path.as_os_str() == "-" {
-        let stderr = io::stderr().as_fd().try_clone_to_owned()?;
-        return Ok(Box::new(File::from(stderr)));
+        return Ok(Box::new(stderr::Lines));
     }
     Ok(Box::new(
         File::options().append(true).create(true).open(path)?,
@@ -113,12 +125,10 @@ fn open_audit(path: &Path) -> io::Result<Box<dyn Write>> {
 
 fn log_to_stderr(level: tracing::Level) {
     tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+        .with_writer(|| stderr::Lines)
         .with_max_level(level)
         .with_ansi(false)
         .with_target(false)
         .without_time()
-        // A closed stderr must not stop the node.
-        .log_internal_errors(false)
         .init();
 }

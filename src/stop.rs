@@ -15,6 +15,8 @@ use std::thread;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::stderr;
+
 /// The node works on a batch.
 const WORKING: u8 = 0;
 /// The node waits for input.
@@ -57,9 +59,9 @@ impl<R: Read> UntilSignal<R> {
                 for signal in signals.forever() {
                     match seen.swap(STOPPING, Ordering::AcqRel) {
                         WORKING => {}
-                        WAITING => process::exit(0),
+                        WAITING => exit(0),
                         // What a shell reports of a process that a signal ended.
-                        _ => process::exit(128 + signal),
+                        _ => exit(128 + signal),
                     }
                 }
             })?;
@@ -71,6 +73,12 @@ impl<R: Read> UntilSignal<R> {
             .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
+}
+
+/// Ends the process, which skips the end of `main`.
+fn exit(status: i32) -> ! {
+    stderr::flush();
+    process::exit(status)
 }
 
 impl<R: Read> Read for UntilSignal<R> {

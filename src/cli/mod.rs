@@ -206,16 +206,25 @@ pub struct Preload<'a> {
 }
 
 impl Arguments {
-    /// Reads the command line and the environment, and ends the process where they are wrong (exit code 2),
-    /// or only help or version was asked for (exit code 0).
-    pub fn read() -> Self {
-        let arguments = Self::parse();
-        if let Err(message) = arguments.check() {
-            Self::command()
-                .error(ErrorKind::ValueValidation, message)
-                .exit();
-        }
-        arguments
+    /// Reads the command line and the environment. Where only help or version was asked for, prints it and ends
+    /// the process.
+    ///
+    /// # Errors
+    ///
+    /// When they are wrong: what to tell whoever wrote them.
+    pub fn read() -> Result<Self, String> {
+        let checked = Self::try_parse().and_then(|arguments| {
+            let checked = arguments.check();
+            checked
+                .map(|()| arguments)
+                .map_err(|message| Self::command().error(ErrorKind::ValueValidation, message))
+        });
+        checked.map_err(|error| {
+            if !error.use_stderr() {
+                error.exit();
+            }
+            error.render().to_string()
+        })
     }
 
     /// What clap cannot check of one value alone, or would show in its message: an id in `--preload`, or a

@@ -2,6 +2,7 @@
 //! the reader of the replies went away or a signal came; 1 when a stream or the system failed; 2 when the
 //! command line is wrong.
 
+mod audit_file;
 mod cli;
 mod stderr;
 mod stop;
@@ -25,6 +26,7 @@ use session_node::store::{MemoryStore, Store};
 use session_node::{Node, Options, RunError};
 use tracing::info;
 
+use crate::audit_file::AuditFile;
 use crate::cli::{Arguments, StoreUrl};
 use crate::stop::{Stopped, UntilSignal};
 
@@ -73,9 +75,13 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             limits: arguments.limits(),
         },
     );
+    let mut audit_file = None;
     if let Some(path) = &arguments.audit {
-        let output = open_audit(path)
-            .with_context(|| format!("--audit: cannot append to {}", path.display()))?;
+        let output: Box<dyn Write> = if path.as_os_str() == "-" {
+            Box::new(stderr::Lines)
+        } else {
+            Box::new(audit_file.insert(open_audit(path)?).clone())
+        };
         node = node.with_audit(Audit::new(output, arguments.record()));
     }
     for preload in arguments.preloads() {
@@ -85,8 +91,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
     // The descriptors themselves: std's own handles would cut batches into pieces of 8 KiB, or of a line.
     let input = io::stdin().as_fd().try_clone_to_owned().map(File::from);
-    let input = UntilSignal::new(input.context("cannot use standard input")?)
-        .context("cannot listen for SIGTERM and SIGINT")?;
+    let input = UntilSignal::new(input.context("cannot use standard input")?, move || {
+        audit_file.iter().for_each(AuditFile::reopen);
+    });
+    let input = input.context("cannot listen for signals")?;
     let output = io::stdout().as_fd().try_clone_to_owned().map(File::from);
     info!("started: sessions in {}", arguments.store());
     match node.run(input, output.context("cannot use standard output")?) {
@@ -113,14 +121,8 @@ fn open_store(arguments: &Arguments) -> anyhow::Result<Box<dyn Store>> {
     })
 }
 
-/// A file that is appended to, or stderr for `-`.
-fn open_audit(path: &Path) -> io::Result<Box<dyn Write>> {
-    if path.as_os_str() == "-" {
-        return Ok(Box::new(stderr::Lines));
-    }
-    Ok(Box::new(
-        File::options().append(true).create(true).open(path)?,
-    ))
+fn open_audit(path: &Path) -> anyhow::Result<AuditFile> {
+    AuditFile::open(path).with_context(|| format!("--audit: cannot append to {}", path.display()))
 }
 
 fn log_to_stderr(level: tracing::Level) {

@@ -1,4 +1,4 @@
-//! Stopping on SIGTERM and SIGINT, between batches and never within one.
+//! Signals: stopping on SIGTERM and SIGINT, between batches and never within one, and what is to happen on SIGHUP.
 //!
 //! A blocked read cannot be interrupted without `unsafe`, and waiting with `poll` would cost every lone
 //! request a system call. So a second thread waits for signals. While the node waits for input, nothing is
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::stderr;
@@ -44,19 +44,24 @@ pub struct UntilSignal<R> {
 
 impl<R: Read> UntilSignal<R> {
     /// Wraps `input`, and from now on SIGTERM and SIGINT stop it. A second signal ends the process at once,
-    /// whatever it is doing: the way out when nobody reads the replies.
+    /// whatever it is doing: the way out when nobody reads the replies. SIGHUP calls `on_hang_up` at once, on the
+    /// thread that waits for signals, and stops nothing.
     ///
     /// # Errors
     ///
     /// When the signals cannot be handled or the thread cannot be started.
-    pub fn new(input: R) -> io::Result<Self> {
+    pub fn new(input: R, on_hang_up: impl Fn() + Send + 'static) -> io::Result<Self> {
         let state = Arc::new(AtomicU8::new(WORKING));
-        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT])?;
         let seen = Arc::clone(&state);
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
                 for signal in signals.forever() {
+                    if signal == SIGHUP {
+                        on_hang_up();
+                        continue;
+                    }
                     match seen.swap(STOPPING, Ordering::AcqRel) {
                         WORKING => {}
                         WAITING => exit(0),

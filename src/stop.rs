@@ -6,6 +6,7 @@
 //! and the node's next read fails with [`Stopped`]. It fails rather than ends, since the half of a line that may
 //! have arrived is not a last line.
 
+use std::fs;
 use std::io::{self, Read};
 use std::process;
 use std::sync::Arc;
@@ -44,7 +45,8 @@ pub struct UntilSignal<R> {
 
 impl<R: Read> UntilSignal<R> {
     /// Wraps `input`, and from now on SIGTERM and SIGINT stop it. A second signal ends the process at once,
-    /// whatever it is doing: the way out when nobody reads the replies. SIGHUP calls `on_hang_up` at once, on the
+    /// whatever it is doing: the way out when nobody reads the replies. One that whoever started the process made it
+    /// ignore goes on being ignored, as a shell without job control does with SIGINT for `session-node &`. SIGHUP calls `on_hang_up` at once, on the
     /// thread that waits for signals, and stops nothing.
     ///
     /// # Errors
@@ -52,7 +54,11 @@ impl<R: Read> UntilSignal<R> {
     /// When the signals cannot be handled or the thread cannot be started.
     pub fn new(input: R, on_hang_up: impl Fn() + Send + 'static) -> io::Result<Self> {
         let state = Arc::new(AtomicU8::new(WORKING));
-        let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT])?;
+        let ignored = ignored_signals();
+        let stopping = [SIGTERM, SIGINT]
+            .into_iter()
+            .filter(|signal| !ignored.contains(signal));
+        let mut signals = Signals::new(stopping.chain([SIGHUP]))?;
         let seen = Arc::clone(&state);
         thread::Builder::new()
             .name("signals".into())
@@ -78,6 +84,16 @@ impl<R: Read> UntilSignal<R> {
             .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
+}
+
+/// The signals that the process was started to ignore. Outside of Linux, none are known.
+fn ignored_signals() -> Vec<i32> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    // Signal 1 is the lowest bit.
+    let is_ignored = |signal: &i32| mask.unwrap_or(0) >> (signal - 1) & 1 == 1;
+    (1..=64).filter(is_ignored).collect()
 }
 
 /// Ends the process, which skips the end of `main`.

@@ -5,7 +5,7 @@ mod common;
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, Command};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle, sleep};
@@ -198,6 +198,33 @@ fn a_second_signal_ends_a_node_that_cannot_write() {
     }
     wait(&mut child);
     writer.join().expect("the writer ends with the node");
+}
+
+/// As a shell without job control starts `session-node &`.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_was_ignored_from_the_start_is_ignored() {
+    for (ignored, other) in [("INT", "TERM"), ("TERM", "INT")] {
+        let node = command(DEFAULTS);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!(r#"trap "" {ignored}; exec "$0""#)]);
+        shell.arg(node.get_program());
+        for pipe in [Command::stdin, Command::stdout, Command::stderr] {
+            pipe(&mut shell, Stdio::piped());
+        }
+        let mut node = Node::spawn(&mut shell);
+        node.write(request(1));
+        assert_eq!(node.recv(), answer(1));
+        // Twice, since a second one ends a node that obeys.
+        for msg_id in 2..4 {
+            signal(&node.child, ignored);
+            sleep(Duration::from_millis(100));
+            node.write(request(msg_id));
+            assert_eq!(node.recv(), answer(msg_id), "SIG{ignored}");
+        }
+        signal(&node.child, other);
+        node.collect().ended_well();
+    }
 }
 
 #[test]

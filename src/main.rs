@@ -4,6 +4,7 @@
 
 mod audit_file;
 mod cli;
+mod descriptors;
 mod stderr;
 mod stop;
 
@@ -60,6 +61,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    descriptors::stdin_was_open().map_err(RunError::Input)?;
+    descriptors::stdout_was_open().map_err(RunError::Output)?;
     if io::stdin().is_terminal() {
         stderr::push(HINT.as_bytes());
     }

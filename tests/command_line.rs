@@ -84,7 +84,20 @@ fn a_wrong_value_ends_with_status_2_and_says_what_was_expected() {
             "--max-sessions",
         ),
         (&["--nonsense"], "--nonsense"),
-        (&["positional"], "unexpected argument"),
+        (
+            &["--prelod", "a=b"],
+            "a similar argument exists: '--preload'",
+        ),
+        (&["-x"], "unexpected argument '-x'"),
+        (&["positional"], "takes options only"),
+        (
+            &["--audit-validated=yes"],
+            "unexpected value '…' for '--audit-validated'",
+        ),
+        (&["--ttl=soon"], "invalid value '…' for '--ttl <DURATION>'"),
+        (&["--ttl="], "invalid value '' for '--ttl <DURATION>'"),
+        (&["--store", "sqlite://x"], "--store: write sqlite:PATH"),
+        (&["--store", "sqlite:///x"], "--store: write sqlite:PATH"),
     ];
     for (args, expected) in cases {
         let output = run(args, &[], &[CREATE]);
@@ -97,23 +110,62 @@ fn a_wrong_value_ends_with_status_2_and_says_what_was_expected() {
 }
 
 #[test]
-fn a_wrong_value_of_an_option_that_may_hold_a_secret_is_not_repeated() {
-    for args in [
-        ["--preload", "5ecret"],
-        ["--preload", "5ecret="],
-        ["--preload", "5ecret=a,5ecret=b"],
-        ["--store", "redis://:5ecret@host:port"],
-        ["--store", "redis-cluster://:5ecret@host/1"],
-        ["--store", "5ecret"],
-    ] {
-        let stderr = text(&run(&args, &[], &[]).stderr);
+fn what_was_wrong_is_not_repeated_since_it_may_be_secret() {
+    let cases: [&[&str]; 16] = [
+        &["--preload", "5ecret"],
+        &["--preload", "5ecret="],
+        &["--preload", "5ecret=a,5ecret=b"],
+        &["--preload", "a=b", "5ecret=d"],
+        &["5ecret=user"],
+        &["--", "5ecret"],
+        &["--5ecret-id-of-a-session=user"],
+        &["-5ecret"],
+        &["--audit-validated=5ecret"],
+        &["--help=5ecret"],
+        &["--ttl", "5ecret"],
+        &["--log=5ecret"],
+        &["--store", "redis://:5ecret@host:port"],
+        &["--store", "redis-cluster://:5ecret@host/1"],
+        &["--store", "sqlite:///home/5ecret"],
+        &["--store", "5ecret"],
+    ];
+    for args in cases {
+        let output = run(args, &[], &[]);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(stderr.starts_with("error: "), "{stderr}");
         assert!(!stderr.contains("5ecret"), "{stderr}");
-        let variables = [
-            ("SESSION_NODE_PRELOAD", "5ecret"),
-            ("SESSION_NODE_STORE", "5ecret"),
-        ];
-        assert!(!text(&run(&[], &variables, &[]).stderr).contains("5ecret"));
-        assert!(!text(&run(&["--help"], &variables, &[]).stdout).contains("5ecret"));
+    }
+}
+
+#[test]
+fn a_wrong_variable_is_not_repeated_either() {
+    for name in [
+        "TTL",
+        "MAX_TTL",
+        "IDLE_TIMEOUT",
+        "ROTATION_GRACE",
+        "ON_REUSE",
+        "ID_FORMAT",
+        "PRELOAD",
+        "MAX_SESSIONS",
+        "MAX_SESSIONS_PER_USER",
+        "ON_USER_LIMIT",
+        "MAX_DATA_BYTES",
+        "MAX_LINE_BYTES",
+        "REPLY_FORMAT",
+        "STORE",
+        "AUDIT_VALIDATED",
+        "LOG",
+    ] {
+        let variable = format!("SESSION_NODE_{name}");
+        let output = run(&[], &[(&variable, "5ecret")], &[]);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        assert!(stderr.starts_with("error: "), "{stderr}");
+        assert!(!stderr.contains("5ecret"), "{stderr}");
+        let help = text(&run(&["--help"], &[(&variable, "5ecret")], &[]).stdout);
+        assert!(!help.contains("5ecret"), "{help}");
     }
 }
 

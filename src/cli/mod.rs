@@ -1,5 +1,7 @@
 //! The command line, and nothing that acts on it.
 
+mod mistake;
+mod names;
 #[cfg(feature = "redis")]
 mod redis;
 mod store;
@@ -7,17 +9,17 @@ mod store;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::PossibleValue;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, ValueEnum};
+use clap::{CommandFactory, Parser};
 use session_node::handler::Terms;
 use session_node::id::IdFormat;
 use session_node::protocol::{Limits, ReplyFormat};
-use session_node::session::{OnReuse, OnUserLimit, Policy};
+use session_node::session::Policy;
 use session_node::store::Record;
 #[cfg(feature = "redis")]
 use session_node::store::{RedisOptions, RedisUrl};
 
+use self::names::{IdFormatName, LogLevel, OnReuseName, OnUserLimitName, ReplyFormatName};
 use self::store::parse_store;
 
 pub use self::store::StoreUrl;
@@ -223,7 +225,7 @@ impl Arguments {
             if !error.use_stderr() {
                 error.exit();
             }
-            error.render().to_string()
+            mistake::message(error, &mut Self::command())
         })
     }
 
@@ -384,91 +386,6 @@ fn number(text: &str, least: usize, most: usize) -> Result<usize, String> {
         .ok()
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| format!("expected a whole number from {least} to {most}"))
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-}
-
-/// The library's [`IdFormat`], as the command line names it.
-#[derive(Clone, Copy, Debug)]
-struct IdFormatName(IdFormat);
-
-impl ValueEnum for IdFormatName {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self(IdFormat::Uuid), Self(IdFormat::Token)]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(match self.0 {
-            IdFormat::Uuid => PossibleValue::new("uuid").help("version 4 UUID, 122 random bits"),
-            IdFormat::Token => {
-                PossibleValue::new("token").help("43 characters of base64url, 256 random bits")
-            }
-        })
-    }
-}
-
-/// The library's [`OnUserLimit`], as the command line names it.
-#[derive(Clone, Copy, Debug)]
-struct OnUserLimitName(OnUserLimit);
-
-impl ValueEnum for OnUserLimitName {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self(OnUserLimit::EvictOldest), Self(OnUserLimit::Reject)]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(match self.0 {
-            OnUserLimit::EvictOldest => {
-                PossibleValue::new("evict-oldest").help("their oldest session ends")
-            }
-            OnUserLimit::Reject => {
-                PossibleValue::new("reject").help("the create is refused with error 11")
-            }
-        })
-    }
-}
-
-/// The library's [`OnReuse`], as the command line names it.
-#[derive(Clone, Copy, Debug)]
-struct OnReuseName(OnReuse);
-
-impl ValueEnum for OnReuseName {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self(OnReuse::Ignore), Self(OnReuse::Revoke)]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(match self.0 {
-            OnReuse::Ignore => PossibleValue::new("ignore").help("it is invalid, and that is all"),
-            OnReuse::Revoke => {
-                PossibleValue::new("revoke").help("it was stolen: the session it became ends")
-            }
-        })
-    }
-}
-
-/// The library's [`ReplyFormat`], as the command line names it.
-#[derive(Clone, Copy, Debug)]
-struct ReplyFormatName(ReplyFormat);
-
-impl ValueEnum for ReplyFormatName {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self(ReplyFormat::Envelope), Self(ReplyFormat::Body)]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(match self.0 {
-            ReplyFormat::Envelope => PossibleValue::new("envelope")
-                .help("as the request came: with src and dest, or bare"),
-            ReplyFormat::Body => PossibleValue::new("body").help("always the bare body"),
-        })
-    }
 }
 
 #[cfg(test)]

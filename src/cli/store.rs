@@ -51,6 +51,9 @@ impl fmt::Display for StoreUrl<'_> {
 pub fn parse_store(text: &str) -> Result<StoreUrl<'_>, String> {
     match text.split_once(':') {
         Some(("memory", "")) => Ok(StoreUrl::Memory),
+        Some(("sqlite", path)) if path.starts_with("//") => {
+            Err("--store: write sqlite:PATH, without // before the path".into())
+        }
         Some(("sqlite", _)) if !cfg!(feature = "sqlite") => {
             Err("--store: this build has no SQLite store; build it with --features sqlite".into())
         }

@@ -1,0 +1,93 @@
+//! The values of options that are one of a few names.
+
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+use session_node::id::IdFormat;
+use session_node::protocol::ReplyFormat;
+use session_node::session::{OnReuse, OnUserLimit};
+
+/// The levels of `tracing`, as the command line names them.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// The library's [`IdFormat`], as the command line names it.
+#[derive(Clone, Copy, Debug)]
+pub struct IdFormatName(pub IdFormat);
+
+impl ValueEnum for IdFormatName {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self(IdFormat::Uuid), Self(IdFormat::Token)]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self.0 {
+            IdFormat::Uuid => PossibleValue::new("uuid").help("version 4 UUID, 122 random bits"),
+            IdFormat::Token => {
+                PossibleValue::new("token").help("43 characters of base64url, 256 random bits")
+            }
+        })
+    }
+}
+
+/// The library's [`OnUserLimit`], as the command line names it.
+#[derive(Clone, Copy, Debug)]
+pub struct OnUserLimitName(pub OnUserLimit);
+
+impl ValueEnum for OnUserLimitName {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self(OnUserLimit::EvictOldest), Self(OnUserLimit::Reject)]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self.0 {
+            OnUserLimit::EvictOldest => {
+                PossibleValue::new("evict-oldest").help("their oldest session ends")
+            }
+            OnUserLimit::Reject => {
+                PossibleValue::new("reject").help("the create is refused with error 11")
+            }
+        })
+    }
+}
+
+/// The library's [`OnReuse`], as the command line names it.
+#[derive(Clone, Copy, Debug)]
+pub struct OnReuseName(pub OnReuse);
+
+impl ValueEnum for OnReuseName {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self(OnReuse::Ignore), Self(OnReuse::Revoke)]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self.0 {
+            OnReuse::Ignore => PossibleValue::new("ignore").help("it is invalid, and that is all"),
+            OnReuse::Revoke => {
+                PossibleValue::new("revoke").help("it was stolen: the session it became ends")
+            }
+        })
+    }
+}
+
+/// The library's [`ReplyFormat`], as the command line names it.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplyFormatName(pub ReplyFormat);
+
+impl ValueEnum for ReplyFormatName {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self(ReplyFormat::Envelope), Self(ReplyFormat::Body)]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self.0 {
+            ReplyFormat::Envelope => PossibleValue::new("envelope")
+                .help("as the request came: with src and dest, or bare"),
+            ReplyFormat::Body => PossibleValue::new("body").help("always the bare body"),
+        })
+    }
+}

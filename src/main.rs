@@ -32,7 +32,7 @@ use crate::cli::{Arguments, StoreUrl};
 use crate::stop::{Stopped, UntilSignal};
 
 /// What a person at a terminal reads first.
-const HINT: &str = "session-node: type one JSON object a line, such as \
+const HINT: &str = "session-node: type or paste one JSON object, on one line or over several, such as \
                     {\"type\":\"create_session\",\"user_id\":\"alice\"}; Ctrl-D ends\n";
 
 fn main() -> ExitCode {

@@ -397,9 +397,9 @@ fn on_a_terminal_one_line_says_what_to_type() {
         return;
     };
     let shown = text(&output.stdout);
-    let hints = shown
-        .lines()
-        .filter(|line| line.contains("session-node: type one JSON object a line"));
+    let hints = shown.lines().filter(|line| {
+        line.contains("session-node: type or paste one JSON object, on one line or over several")
+    });
     let hints: Vec<_> = hints.collect();
     assert_eq!(hints.len(), 1, "{shown}");
     assert!(hints[0].contains("create_session") && hints[0].contains("Ctrl-D ends"));

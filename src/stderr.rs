@@ -2,7 +2,7 @@
 //!
 //! Whoever starts a node need not read its stderr, and a full pipe there must not keep a reply back. So the node
 //! only adds to the queue, which never waits. Lines that do not fit are dropped whole and counted; when the queue
-//! has room again, one line says at that place how many are missing.
+//! has room again, one line says at that place how many are missing. Only the message of a panic goes another way.
 //!
 //! `tracing-appender` was weighed and left out: it bounds its queue in messages and not in bytes, reports no dropped
 //! lines, and its thread can be waited for in `main` only, while a signal ends the process from another thread.
@@ -36,8 +36,6 @@ struct Queue {
     bytes: VecDeque<u8>,
     /// Lines that were dropped after the last of `bytes`.
     lost_lines: u64,
-    /// Whether the reader of stderr has gone for good.
-    is_closed: bool,
 }
 
 impl Queue {
@@ -45,15 +43,11 @@ impl Queue {
         Self {
             bytes: VecDeque::new(),
             lost_lines: 0,
-            is_closed: false,
         }
     }
 
     /// Adds as many of `lines` as fit, and counts the others as lost.
     fn push(&mut self, lines: &[u8]) {
-        if self.is_closed {
-            return;
-        }
         self.report_lost_lines();
         let fitting = if self.lost_lines == 0 {
             self.add_what_fits(lines)
@@ -164,25 +158,20 @@ fn write_out() {
         // The piece stays in the queue until it has been written: it takes room as long as nobody reads.
         drop(waiting);
         let written = io::stderr().write(&piece);
-        if written.as_ref().is_err_and(|error| !is_final(error)) {
-            thread::sleep(PAUSE_AFTER_FAILURE);
-        }
-        waiting = queue();
-        match written {
-            Ok(length) => drop(waiting.bytes.drain(..length)),
-            Err(error) if is_final(&error) => {
-                waiting.is_closed = true;
-                waiting.bytes = VecDeque::new();
+        let done = match written {
+            Ok(length) => length,
+            // Nobody is there to read what waits. A pipe with a name may get another reader for what comes.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => usize::MAX,
+            Err(_) => {
+                thread::sleep(PAUSE_AFTER_FAILURE);
+                0
             }
-            Err(_) => {}
-        }
+        };
+        waiting = queue();
+        let done = done.min(waiting.bytes.len());
+        waiting.bytes.drain(..done);
         waiting.report_lost_lines();
     }
-}
-
-/// Whether a write that failed like this will never succeed again.
-fn is_final(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::BrokenPipe
 }
 
 fn queue() -> MutexGuard<'static, Queue> {
@@ -211,13 +200,5 @@ mod tests {
         let report = " WARN 3 lines are missing here: stderr did not take them in time\n";
         assert_eq!(text(&queue), format!("123456\n{report}later\n"));
         assert_eq!(queue.lost_lines, 0);
-    }
-
-    #[test]
-    fn nothing_is_kept_for_a_reader_that_has_gone() {
-        let mut queue = Queue::new();
-        queue.is_closed = true;
-        queue.push(b"line\n");
-        assert_eq!((queue.bytes.len(), queue.lost_lines), (0, 0));
     }
 }

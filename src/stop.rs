@@ -45,9 +45,11 @@ pub struct UntilSignal<R> {
 
 impl<R: Read> UntilSignal<R> {
     /// Wraps `input`, and from now on SIGTERM and SIGINT stop it. A second signal ends the process at once,
-    /// whatever it is doing: the way out when nobody reads the replies. One that whoever started the process made it
-    /// ignore goes on being ignored, as a shell without job control does with SIGINT for `session-node &`. SIGHUP calls `on_hang_up` at once, on the
-    /// thread that waits for signals, and stops nothing.
+    /// whatever it is doing: the way out when nobody reads the replies. A signal that the process was started
+    /// to ignore stays ignored: a shell without job control starts `session-node &` so that Ctrl-C spares it.
+    ///
+    /// SIGHUP calls `on_hang_up` at once, on the thread that waits for signals. It stops nothing, so it needs no
+    /// ignoring.
     ///
     /// # Errors
     ///

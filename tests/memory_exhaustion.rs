@@ -16,8 +16,8 @@ use common::{DEFAULTS, Node, body, command, text};
 
 const BENCHMARKS: &str = include_str!("../docs/benchmarks.md");
 
-/// More than the node needs for anything but sessions. Half of it is addresses that glibc reserves for two threads, 64 MiB
-/// for each, and never uses.
+/// More than the node needs for anything but sessions. Half of it is addresses that glibc reserves for two threads,
+/// 64 MiB for each.
 const LIMIT_KIB: u32 = 290_000;
 
 /// Requests that are sent before their replies are read: their replies fit into a pipe.

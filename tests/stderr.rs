@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -10,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{DEADLINE, command, message, wait};
 use serde_json::{Value, json};
@@ -99,8 +100,8 @@ fn missing(line: &str) -> Option<usize> {
     Some(count.parse().expect("a number"))
 }
 
-/// Reads until as many lines as `numbers` has have come or are reported as missing, where they are missing. `check` is given the number
-/// of each and the line. Returns how many are missing.
+/// Reads the lines with these numbers, and hands each to `check`. A line that reports missing ones stands for as many
+/// numbers. Returns how many are missing.
 fn read_all(lines: &Receiver<String>, numbers: Range<usize>, check: impl Fn(usize, &str)) -> usize {
     let (mut next, mut all_missing) = (numbers.start, 0);
     while next < numbers.end {
@@ -218,6 +219,41 @@ fn a_reader_of_stderr_that_goes_away_is_not_missed() {
     drop(node.child.stderr.take());
     for first in (0..5_000).step_by(1_000) {
         node.create(first..first + 1_000);
+    }
+    node.end_with_its_input();
+}
+
+#[test]
+fn another_reader_of_a_named_pipe_gets_what_is_written_from_then_on() {
+    let pipe = std::env::temp_dir().join(format!("stderr-{}", std::process::id()));
+    let _ = std::fs::remove_file(&pipe);
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo(1) runs").success());
+    let open = |options: &mut OpenOptions| options.open(&pipe).expect("the pipe opens");
+    // Both ends at once, so that neither waits for the other.
+    let both = open(OpenOptions::new().read(true).write(true));
+    let mut node = Unread::start(AUDIT, open(OpenOptions::new().append(true)));
+    let mut first = BufReader::new(both);
+    node.create(0..1);
+    let mut line = String::new();
+    first.read_line(&mut line).expect("stderr is UTF-8");
+    assert_audit_of(0, line.trim_end());
+
+    drop(first);
+    for user in 1..100 {
+        node.create(user..user + 1);
+    }
+    let second = lines_of(open(OpenOptions::new().read(true)));
+    std::fs::remove_file(&pipe).expect("it is ours");
+    let start = Instant::now();
+    loop {
+        node.create(100..101);
+        let line = second.recv_timeout(Duration::from_millis(10));
+        // The node may not have noticed yet that the first reader went.
+        if line.is_ok_and(|line| line.contains(r#""user":"user100""#)) {
+            break;
+        }
+        assert!(start.elapsed() < DEADLINE, "nothing is written");
     }
     node.end_with_its_input();
 }

@@ -150,11 +150,16 @@ fn a_second_signal_ends_a_node_that_nobody_reads() {
         let batch: String = (0..1000).map(|user| create(user) + "\n").collect();
         while stdin.write_all(batch.as_bytes()).is_ok() {}
     });
+    let start = Instant::now();
     while child.try_wait().expect("it can be waited for").is_none() {
         let _ = Command::new("kill")
             .args(["-TERM", &child.id().to_string()])
             .status();
         thread::sleep(Duration::from_millis(300));
+        if start.elapsed() > DEADLINE {
+            let _ = child.kill();
+            panic!("no signal ends the node");
+        }
     }
     writer.join().expect("the writer ends with the node");
 }

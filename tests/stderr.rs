@@ -150,6 +150,10 @@ fn a_second_signal_ends_a_node_that_nobody_reads() {
         let batch: String = (0..1000).map(|user| create(user) + "\n").collect();
         while stdin.write_all(batch.as_bytes()).is_ok() {}
     });
+    // From the first reply on, the node answers to signals; a moment later nothing more fits into its stdout.
+    let mut stdout = child.stdout.take().expect("stdout is a pipe");
+    stdout.read_exact(&mut [0]).expect("a reply");
+    thread::sleep(Duration::from_millis(300));
     let start = Instant::now();
     while child.try_wait().expect("it can be waited for").is_none() {
         let _ = Command::new("kill")
@@ -162,6 +166,8 @@ fn a_second_signal_ends_a_node_that_nobody_reads() {
         }
     }
     writer.join().expect("the writer ends with the node");
+    let status = wait(&mut child);
+    assert!(status.code().is_some(), "it ended itself: {status}");
 }
 
 #[test]

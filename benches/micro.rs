@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use session_node::protocol::{Limits, Reply, ReplyFormat, decode, encode};
+use session_node::protocol::{Incoming, Limits, Reply, ReplyFormat, decode, encode};
 use session_node::session::{SessionKey, Timestamp};
 use session_node::store::{MemoryStore, Operation, Outcomes, Policy, Store};
 
@@ -37,7 +37,8 @@ fn decoding(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(line.len() as u64));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                decode(black_box(line), &Limits::default()).is_ok_and(|message| message.is_some())
+                let decoded = decode(black_box(line), &Limits::default());
+                matches!(decoded, Ok(Incoming::Request(_)))
             });
         });
     }
@@ -85,10 +86,9 @@ fn applying(criterion: &mut Criterion) {
 }
 
 fn encoding(criterion: &mut Criterion) {
-    let message = decode(VALIDATE, &Limits::default())
-        .ok()
-        .flatten()
-        .expect("a well-formed request");
+    let Ok(Incoming::Request(message)) = decode(VALIDATE, &Limits::default()) else {
+        unreachable!("the request is well formed");
+    };
     let mut group = criterion.benchmark_group("encode");
     let mut out = Vec::new();
     group.bench_function("session_valid", |bencher| {

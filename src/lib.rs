@@ -29,7 +29,8 @@
 //!
 //! - [`node`]: the loop. Reads, batches, writes.
 //! - [`lines`]: bytes into lines, in bounded memory.
-//! - [`protocol`]: lines into typed requests, typed replies into lines.
+//! - [`messages`]: lines into messages, one reply to each.
+//! - [`protocol`]: messages into typed requests, typed replies into lines.
 //! - [`handler`]: requests into operations on the store, outcomes into replies. Makes ids ([`id`]).
 //! - [`store`]: the contract of a store, and the stores.
 //! - [`session`]: the rules of a session's life. Every store decides by them.
@@ -41,6 +42,7 @@ pub mod clock;
 pub mod handler;
 pub mod id;
 pub mod lines;
+pub mod messages;
 pub mod node;
 pub mod protocol;
 pub mod session;

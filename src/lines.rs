@@ -10,19 +10,36 @@ const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 /// Bytes that may stand in a line beside those that count: a byte-order mark and a carriage return.
 const UNCOUNTED_BYTES: usize = BYTE_ORDER_MARK.len() + 1;
 
+/// How much of a line that is too long is kept, so that its sender can be told.
+pub const KEPT_BYTES: usize = 4096;
+
 /// Reads a stream batch by batch: each time the whole lines that have arrived.
 ///
-/// It holds at most one line of the greatest length and what one read brings. A longer line is dropped
-/// while it arrives, and shows up as a [`Line`] without bytes.
+/// It holds at most one line of the greatest length, what one read brings, and the lines that its user
+/// [holds back](Lines::hold), which together are no longer than the longest line either. Of a longer line it keeps
+/// the beginning and drops the rest while it arrives.
 pub struct LineReader {
     max_line_bytes: usize,
     buffer: Vec<u8>,
-    /// `buffer[handed_out..filled]` is the beginning of a line whose end has not arrived.
+    /// `buffer[handed_out..filled]` is what was held back and the beginning of a line whose end has not arrived.
     handed_out: usize,
+    /// How much of it was held back.
+    held: usize,
     filled: usize,
-    /// Whether the beginning of the line that is arriving was dropped, because the line is too long.
+    /// Whether a part of the line that is arriving was dropped, because the line is too long.
     dropping: bool,
     lines_before: u64,
+}
+
+/// What follows on the lines of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// More lines may arrive.
+    MoreLines,
+    /// A line that, with what was held back before it, is longer than a line may be.
+    TooLong,
+    /// Nothing: the input has ended.
+    End,
 }
 
 impl LineReader {
@@ -32,6 +49,7 @@ impl LineReader {
             max_line_bytes,
             buffer: Vec::new(),
             handed_out: 0,
+            held: 0,
             filled: 0,
             dropping: false,
             lines_before: 0,
@@ -45,23 +63,28 @@ impl LineReader {
     ///
     /// When `input` cannot be read.
     pub fn read_batch(&mut self, input: &mut impl Read) -> io::Result<Option<Lines<'_>>> {
-        self.buffer.copy_within(self.handed_out..self.filled, 0);
-        self.filled -= self.handed_out;
-        self.handed_out = 0;
+        if self.handed_out > 0 {
+            self.buffer.copy_within(self.handed_out..self.filled, 0);
+            self.filled -= self.handed_out;
+            self.handed_out = 0;
+        }
         loop {
             let arrived = self.fill(input)?;
             let end_of_lines =
                 memchr::memrchr(b'\n', &self.buffer[self.filled - arrived..self.filled])
                     .map(|at| self.filled - arrived + at + 1);
             match end_of_lines {
-                Some(end) => return Ok(Some(self.hand_out(end))),
-                None if arrived == 0 && (self.filled > 0 || self.dropping) => {
-                    return Ok(Some(self.hand_out(self.filled)));
+                Some(end) => return Ok(Some(self.hand_out(end, Next::MoreLines))),
+                None if arrived == 0 && self.filled > 0 => {
+                    return Ok(Some(self.hand_out(self.filled, Next::End)));
                 }
                 None if arrived == 0 => return Ok(None),
-                None if self.dropping || self.filled > self.max_line_bytes + UNCOUNTED_BYTES => {
+                None if self.held > 0 && self.filled > self.max_line_bytes + UNCOUNTED_BYTES => {
+                    return Ok(Some(self.hand_out(self.held, Next::TooLong)));
+                }
+                None if self.filled > self.max_line_bytes.max(KEPT_BYTES) + UNCOUNTED_BYTES => {
                     self.dropping = true;
-                    self.filled = 0;
+                    self.filled = KEPT_BYTES + UNCOUNTED_BYTES;
                 }
                 None => {}
             }
@@ -72,8 +95,12 @@ impl LineReader {
     fn fill(&mut self, input: &mut impl Read) -> io::Result<usize> {
         let wanted = self.filled + READ_BYTES;
         if self.buffer.len() < wanted {
+            // Half as much again, so that a line which arrives in many small pieces is not copied for each of them,
+            // but no more than the longest line takes.
+            let longest = self.max_line_bytes.saturating_add(2 * READ_BYTES);
+            let roomy = (wanted + self.filled / 2).min(longest).max(wanted);
             // Memory that comes zeroed from the system, rather than `resize`, which writes the zeros.
-            let mut roomier = vec![0; wanted];
+            let mut roomier = vec![0; roomy];
             roomier[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
             self.buffer = roomier;
         }
@@ -89,55 +116,106 @@ impl LineReader {
         }
     }
 
-    fn hand_out(&mut self, end: usize) -> Lines<'_> {
+    fn hand_out(&mut self, end: usize, next: Next) -> Lines<'_> {
         self.handed_out = end;
         Lines {
-            text: Some(&self.buffer[..end]),
+            text: &self.buffer[..end],
+            at: std::mem::take(&mut self.held),
+            next,
             max_line_bytes: self.max_line_bytes,
             first_is_cut: std::mem::take(&mut self.dropping),
             number: &mut self.lines_before,
+            handed_out: &mut self.handed_out,
+            held: &mut self.held,
         }
     }
 }
 
-/// A line, or the place where one was too long.
+/// A line of a batch.
 #[derive(Clone, Copy)]
 pub struct Line<'a> {
     /// Counted from 1.
     pub number: u64,
-    /// Without its line ending; none when the line was longer than allowed.
-    pub bytes: Option<&'a [u8]>,
+    /// Where it begins in its batch.
+    pub start: usize,
+    /// Without its line ending. Of a line that is too long, the first [`KEPT_BYTES`].
+    pub bytes: &'a [u8],
+    /// Whether it is too long.
+    pub is_cut: bool,
 }
 
 /// The lines of a batch, in order. To be read to the end: the next batch's line numbers build on it.
 pub struct Lines<'a> {
-    text: Option<&'a [u8]>,
+    text: &'a [u8],
+    at: usize,
+    next: Next,
     max_line_bytes: usize,
     first_is_cut: bool,
     number: &'a mut u64,
+    handed_out: &'a mut usize,
+    held: &'a mut usize,
+}
+
+impl<'a> Lines<'a> {
+    /// What follows behind the last line.
+    pub fn followed_by(&self) -> Next {
+        self.next
+    }
+
+    /// The bytes from the place `start` to the end of `last`, a line that this batch has given, without its ending.
+    pub fn span(&self, start: usize, last: &Line<'_>) -> &'a [u8] {
+        &self.text[start..last.start + last.bytes.len()]
+    }
+
+    /// The bytes from the place `start` to where the line begins that comes next.
+    pub fn since(&self, start: usize) -> &'a [u8] {
+        &self.text[start..self.at]
+    }
+
+    /// Goes back to before `line`, the last that was given, so that it comes next.
+    pub fn unread(&mut self, line: &Line<'_>) {
+        self.at = line.start;
+        self.first_is_cut = line.is_cut;
+        *self.number -= 1;
+    }
+
+    /// Holds back everything from the place `start` on: the next batch begins with these bytes, and gives out the
+    /// lines behind them. To be called behind the last line.
+    pub fn hold(&mut self, start: usize) {
+        *self.handed_out = start;
+        *self.held = self.text.len() - start;
+    }
 }
 
 impl<'a> Iterator for Lines<'a> {
     type Item = Line<'a>;
 
     fn next(&mut self) -> Option<Line<'a>> {
-        let text = self.text?;
-        let mut line = match memchr::memchr(b'\n', text) {
-            Some(end) => {
-                self.text = Some(&text[end + 1..]).filter(|rest| !rest.is_empty());
-                &text[..end]
-            }
-            None => self.text.take()?,
-        };
-        *self.number += 1;
-        if *self.number == 1 {
-            line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+        let rest = &self.text[self.at..];
+        if rest.is_empty() {
+            return None;
         }
-        line = line.strip_suffix(b"\r").unwrap_or(line);
-        let is_cut = std::mem::take(&mut self.first_is_cut);
+        let mut start = self.at;
+        let end = memchr::memchr(b'\n', rest);
+        let mut bytes = &rest[..end.unwrap_or(rest.len())];
+        self.at = end.map_or(self.text.len(), |end| start + end + 1);
+        *self.number += 1;
+        if *self.number == 1
+            && let Some(marked) = bytes.strip_prefix(BYTE_ORDER_MARK)
+        {
+            bytes = marked;
+            start += BYTE_ORDER_MARK.len();
+        }
+        bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        let is_cut = std::mem::take(&mut self.first_is_cut) || bytes.len() > self.max_line_bytes;
+        if is_cut {
+            bytes = &bytes[..bytes.len().min(KEPT_BYTES)];
+        }
         Some(Line {
             number: *self.number,
-            bytes: Some(line).filter(|line| !is_cut && line.len() <= self.max_line_bytes),
+            start,
+            bytes,
+            is_cut,
         })
     }
 }
@@ -174,7 +252,7 @@ mod tests {
             let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
             batches.push(
                 lines
-                    .map(|line| (line.number, line.bytes.map(text)))
+                    .map(|line| (line.number, (!line.is_cut).then(|| text(line.bytes))))
                     .collect(),
             );
         }
@@ -245,7 +323,7 @@ mod tests {
             .expect("readable")
             .expect("a line")
             .next();
-        assert!(long.is_some_and(|line| line.bytes.is_none()));
+        assert!(long.is_some_and(|line| line.is_cut && line.bytes.len() == KEPT_BYTES));
         assert!(reader.buffer.capacity() <= 4 * READ_BYTES);
     }
 }

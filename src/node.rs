@@ -1,4 +1,4 @@
-//! The loop: a read gives a batch of lines, the batch becomes operations, the store applies them as one unit,
+//! The loop: a read gives a batch of messages, the batch becomes operations, the store applies them as one unit,
 //! and their outcomes leave with one write.
 //!
 //! A node is a deterministic function of its input, its clock, its id generator and its store: the same
@@ -6,13 +6,14 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::handler::{Handler, Taken};
-use crate::lines::{Line, LineReader, Lines};
-use crate::protocol::{self, Limits, Message, ReplyFormat, ReturnAddress};
+use crate::lines::LineReader;
+use crate::messages::{MessageReader, Messages};
+use crate::protocol::{self, Limits, ReplyFormat, ReturnAddress};
 use crate::session::Timestamp;
 use crate::store::{Operation, Outcome, Outcomes, Store};
 
@@ -21,9 +22,9 @@ use crate::store::{Operation, Outcome, Outcomes, Store};
 const MAX_REPLY_BYTES_HELD: usize = 1024 * 1024;
 
 /// How a node treats its input and forms its replies.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The longest line that is read, in bytes, its line ending not counted. A longer one is skipped.
+    /// The longest message that is read, in bytes, its last line ending not counted. A longer one is refused.
     pub max_line_bytes: usize,
     /// The form of replies.
     pub reply_format: ReplyFormat,
@@ -123,9 +124,15 @@ impl<S: Store, C: Clock> Node<S, C> {
     /// When `input` cannot be read, or `output` cannot be written for another reason than that its reader
     /// has gone.
     pub fn run(&mut self, mut input: impl Read, mut output: impl Write) -> Result<(), RunError> {
-        let mut reader = LineReader::new(self.options.max_line_bytes);
-        while let Some(lines) = reader.read_batch(&mut input).map_err(RunError::Input)? {
-            match self.answer(lines, &mut output) {
+        let Options {
+            max_line_bytes,
+            reply_format,
+            limits,
+        } = self.options;
+        let mut lines = LineReader::new(max_line_bytes);
+        let mut messages = MessageReader::new(max_line_bytes, reply_format, limits);
+        while let Some(batch) = lines.read_batch(&mut input).map_err(RunError::Input)? {
+            match self.answer(messages.messages(batch), &mut output) {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
                 answered => answered.map_err(RunError::Output)?,
             }
@@ -134,12 +141,11 @@ impl<S: Store, C: Clock> Node<S, C> {
     }
 
     /// Carries out a batch, and writes the replies.
-    fn answer(&mut self, lines: Lines<'_>, output: &mut impl Write) -> io::Result<()> {
+    fn answer(&mut self, messages: Messages<'_>, output: &mut impl Write) -> io::Result<()> {
         let now = self.clock.now();
-        let limits = self.options.limits;
         let mut requests = Vec::with_capacity(self.batch_size);
         let mut operations = Vec::with_capacity(self.batch_size);
-        for message in lines.filter_map(|line| read_message(line, &limits)) {
+        for message in messages {
             let (taken, operation) = self.handler.take_up(message.request);
             let ends_piece = matches!(operation, Some(Operation::List { .. }));
             requests.push((message.return_address, taken));
@@ -199,20 +205,4 @@ impl<S: Store, C: Clock> Node<S, C> {
         self.replies.clear();
         written
     }
-}
-
-/// The message that a line holds; none, and a warning where it is due, when there is nobody to answer.
-fn read_message<'a>(line: Line<'a>, limits: &Limits) -> Option<Message<'a>> {
-    let number = line.number;
-    let Some(bytes) = line.bytes else {
-        warn!("line {number}: longer than --max-line-bytes allows; skipped");
-        return None;
-    };
-    if bytes.trim_ascii().is_empty() {
-        return None;
-    }
-    protocol::decode(bytes, limits)
-        .inspect_err(|reason| warn!("line {number}: {reason}"))
-        .ok()
-        .flatten()
 }

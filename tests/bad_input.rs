@@ -7,25 +7,34 @@ use common::errors::{SECRET, SENTINEL, assert_error, refusal, refusals};
 use common::{DEFAULTS, Node, PRELOADED, body, message, replies};
 use serde_json::Value;
 
-/// Each request with the fields that it requires to be strings of 1 to 256 bytes, and the rest of a
-/// good request.
-const STRING_FIELDS: &[(&str, &str, &str)] = &[
-    ("create_session", "user_id", ""),
-    ("validate_session", "session_id", ""),
-    ("regenerate_session", "old_session_id", ""),
-    ("destroy_session", "session_id", ""),
-    ("init", "node_id", r#","node_ids":["n1"]"#),
+/// Each request with a field that it requires to be a string, the rest of a good request, and whether the string has
+/// to be of 1 to 256 bytes. Ids may be of any length and form.
+const STRING_FIELDS: &[(&str, &str, &str, bool)] = &[
+    ("create_session", "user_id", "", true),
+    ("validate_session", "session_id", "", false),
+    ("regenerate_session", "old_session_id", "", false),
+    ("update_session", "session_id", r#","data":{}"#, false),
+    ("destroy_session", "session_id", "", false),
+    ("list_sessions", "user_id", "", true),
+    ("destroy_user_sessions", "user_id", "", true),
+    ("init", "node_id", r#","node_ids":["n1"]"#, true),
 ];
 
-/// What no such field may be, as JSON.
-fn wrong_strings() -> Vec<String> {
-    let quoted = |text: String| format!(r#""{text}""#);
+/// What no string is, as JSON.
+fn no_strings() -> Vec<String> {
     vec![
         "null".to_owned(),
         "true".to_owned(),
         "7331".to_owned(),
         format!(r#"["{SECRET}"]"#),
         format!(r#"{{"{SECRET}":"{SECRET}"}}"#),
+    ]
+}
+
+/// What is no text of 1 to 256 bytes, as JSON.
+fn wrong_strings() -> Vec<String> {
+    let quoted = |text: String| format!(r#""{text}""#);
+    vec![
         r#""""#.to_owned(),
         quoted(format!("{SECRET:x<257}")),
         // The limit is on bytes, not on characters; and on what an escape means, not on its length.
@@ -38,7 +47,7 @@ fn wrong_strings() -> Vec<String> {
 
 #[test]
 fn a_required_string_that_is_missing_or_wrong_or_repeated_is_malformed() {
-    for (request, field, rest) in STRING_FIELDS {
+    for (request, field, rest, is_bounded) in STRING_FIELDS {
         let with = |fields: &str| {
             message(format!(
                 r#"{{"type":"{request}","msg_id":4{rest}{fields}}}"#
@@ -56,25 +65,28 @@ fn a_required_string_that_is_missing_or_wrong_or_repeated_is_malformed() {
                 &field[1..]
             )),
         ];
-        lines.extend(
-            wrong_strings()
-                .iter()
-                .map(|value| with(&format!(r#","{field}":{value}"#))),
-        );
+        let mut values = no_strings();
+        if *is_bounded {
+            values.extend(wrong_strings());
+        }
+        let values = values.iter();
+        lines.extend(values.map(|value| with(&format!(r#","{field}":{value}"#))));
+        let expected = if *is_bounded {
+            "a string of 1 to 256 bytes"
+        } else {
+            "a string"
+        };
         for error in refusals(PRELOADED, &lines) {
-            assert_error(
-                &error,
-                12,
-                Some(4),
-                &[request, field, "must be", "1 to 256 bytes"],
-            );
+            let text = error["text"].as_str().expect("a text");
+            assert_error(&error, 12, Some(4), &[request, field, "must be"]);
+            assert!(text.ends_with(expected), "{text}");
         }
     }
 }
 
 #[test]
 fn a_required_string_may_have_256_bytes() {
-    for (request, field, rest) in STRING_FIELDS {
+    for (request, field, rest, _) in STRING_FIELDS {
         for value in [
             "a".repeat(256),
             "é".repeat(128),

@@ -315,6 +315,7 @@ fn every_option_has_a_variable_and_the_option_beats_it() {
         ("SESSION_NODE_ID_FORMAT", "token"),
         ("SESSION_NODE_PRELOAD", "abc123=user123,a=alice"),
         ("SESSION_NODE_REPLY_FORMAT", "body"),
+        ("SESSION_NODE_STRICT", "true"),
         ("SESSION_NODE_STORE", "memory:"),
         ("SESSION_NODE_LOG", "warn"),
     ];
@@ -364,17 +365,21 @@ fn every_option_has_a_variable_and_the_option_beats_it() {
     assert_eq!(refused("SESSION_NODE_STORE", "disk:"), Some(2));
     assert_eq!(refused("SESSION_NODE_LOG", "loud"), Some(2));
     let long = format!("{}{}", " ".repeat(60), CREATE);
-    let skipped = run(&[], &variables, &[&long]);
-    assert_eq!(text(&skipped.stdout), "");
-    assert!(text(&skipped.stderr).contains("line 1: longer than --max-line-bytes"));
+    let refused = r#"\{"type":"error","code":12,"text":"line 1: longer than 100 bytes, [^"]*"\}"#;
+    assert_replies(&[], &variables, &[&long], refused);
+    let misspelt = r#"{"type":"validate_session","session_id":"abc123","maxage":60}"#;
+    let refused =
+        r#"\{"type":"error","code":12,"text":"validate_session: field 3 of the body [^"]*"\}"#;
+    assert_replies(&[], &variables, &[misspelt], refused);
 }
 
 #[test]
 fn the_log_level_decides_what_is_said() {
-    let stderr = |level| text(&run(&["--log", level], &[], &["nonsense"]).stderr);
+    let lines = [VALIDATE, "nonsense"];
+    let stderr = |level| text(&run(&["--log", level], &[], &lines).stderr);
     assert_eq!(stderr("error"), "");
     for level in ["warn", "info", "debug"] {
-        assert!(stderr(level).contains("line 1: not JSON"), "{level}");
+        assert!(stderr(level).contains("line 2: not JSON"), "{level}");
     }
 }
 

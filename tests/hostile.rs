@@ -114,10 +114,13 @@ fn create(user: &str) -> String {
     line(&json!({"type": "create_session", "user_id": user}))
 }
 
-/// Lines from which nobody can be answered, or nothing at all.
+/// Faulty lines, or nothing at all.
 fn tiny(number: usize) -> &'static str {
     ["\n", "{\n", "1\n", "[]\n", " \r\n", "x\n", "\"\"\n", "\0\n"][number % 8]
 }
+
+/// Of eight such lines, how many are answered.
+const FAULTY_OF_EIGHT: usize = 6;
 
 #[test]
 fn a_reader_that_stops_reading_stops_the_node_which_then_goes_on_where_it_was() {
@@ -180,8 +183,13 @@ fn a_million_tiny_lines_keep_nobody_from_being_answered() {
         tiny + &echo(first)
     });
     let mut stream = Stream::of(pieces);
-    for number in (0..lines - step).step_by(step) {
-        assert_eq!(stream.next(), echoed(number));
+    for number in (0..lines).step_by(step) {
+        for _ in 0..step / 8 * FAULTY_OF_EIGHT {
+            assert_eq!(stream.next()["code"], 12);
+        }
+        if number + step < lines {
+            assert_eq!(stream.next(), echoed(number));
+        }
     }
     let peak = stream.finish(&echoed(lines - step));
     assert!(peak < LITTLE_KIB, "{peak} KiB");
@@ -249,6 +257,10 @@ fn all_of_it_at_once_harms_nobody_who_shares_the_stream() {
     };
     let mut stream = Stream::of((0..ROUNDS).map(round).chain([echo(0)]));
     for round in 0..ROUNDS {
+        // The tiny lines, and the one that is too long.
+        for _ in 0..=20 * OF_A_KIND / 8 * FAULTY_OF_EIGHT {
+            assert_eq!(stream.next()["code"], 12);
+        }
         for number in 0..OF_A_KIND {
             assert_eq!(stream.next(), json!({"type": "session_invalid"}));
             assert_eq!(stream.next()["type"], "session_created");

@@ -45,9 +45,26 @@ const WRONG_STRINGS: &[&str] = &[
     r#"["5ecret-1d"]"#,
     r#""\ud800""#,
 ];
+/// An id, or a handle, may be of any length and form.
+const NO_STRINGS: &[&str] = &["null", "1", "true", r#"["5ecret-1d"]"#];
+const ANY_STRING: &str = "a string";
+const ANY_STRINGS: &[&str] = &[r#""x""#, r#""""#, r#""\ud800""#, r#""\u0000""#];
 const OBJECT: &str = "a JSON object of at most 4096 bytes";
-const OBJECTS: &[&str] = &["{}", r#"{"a":1}"#];
-const WRONG_OBJECTS: &[&str] = &["null", "1", r#""5ecret-1d""#, "[]", "[{}]", "true"];
+const OBJECTS: &[&str] = &["{}", r#"{"a":1}"#, r#"{"a":"\ud83d\ude00 \\ud800"}"#];
+const WRONG_OBJECTS: &[&str] = &[
+    "null",
+    "1",
+    r#""5ecret-1d""#,
+    "[]",
+    "[{}]",
+    "true",
+    // Not every parser could read these back.
+    r#"{"a":"\ud800"}"#,
+    r#"{"a":["\udc00"]}"#,
+    r#"{"\ud800\ud800\udc00":1}"#,
+    r#"{"a":"\ud800x\udc00"}"#,
+    r#"{"a":"\ud800\n"}"#,
+];
 
 const ROWS: &[Row] = &[
     (
@@ -91,7 +108,7 @@ const ROWS: &[Row] = &[
     ),
     (REGENERATE, "data", OBJECTS, WRONG_OBJECTS, OBJECT),
     (UPDATE, "data", OBJECTS, WRONG_OBJECTS, OBJECT),
-    (LIST, "session_id", STRINGS, WRONG_STRINGS, STRING),
+    (LIST, "session_id", ANY_STRINGS, NO_STRINGS, ANY_STRING),
     (
         LIST,
         "limit",
@@ -99,13 +116,13 @@ const ROWS: &[Row] = &[
         &["0", "1001", "null", "\"1\""],
         "an integer from 1 to 1000",
     ),
-    (DESTROY, "handle", STRINGS, WRONG_STRINGS, STRING),
+    (DESTROY, "handle", ANY_STRINGS, NO_STRINGS, ANY_STRING),
     (
         DESTROY_USER,
         "except_session_id",
-        STRINGS,
-        WRONG_STRINGS,
-        STRING,
+        ANY_STRINGS,
+        NO_STRINGS,
+        ANY_STRING,
     ),
 ];
 

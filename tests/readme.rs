@@ -80,6 +80,53 @@ fn the_python_example_prints_what_the_readme_prints() {
     );
 }
 
+/// The README's client, asked what clients get wrong, and by many threads at once.
+#[test]
+fn the_python_example_never_hangs_and_gives_nobody_the_answer_of_another() {
+    let program = blocks("python example").next().expect("the program");
+    let program = program.replace("target/release/session-node", NODE);
+    let (client, _) = program.split_once("session = ask").expect("its use");
+    let uses = r#"
+nan = ask(type="create_session", user_id="bob", data={"score": float("nan")})
+assert nan["code"] == 12, nan
+long = ask(type="validate_session", session_id="f" * 1_100_000)
+assert long["code"] == 12, long
+assert ask(type="validate_session", session_id="f" * 1_000_000) == {"type": "session_invalid"}
+assert ask(type="echo", echo="\ud800")["code"] == 12
+# A thread that was interrupted between its request and its reply.
+node.stdin.write(b'{"msg_id": 0, "type": "create_session", "user_id": "mallory"}\n')
+
+def log_in(name, seen):
+    session = ask(type="create_session", user_id=name)["session_id"]
+    seen += [ask(type="validate_session", session_id=session)["user_id"] for _ in range(200)]
+
+seen = {f"user{number}": [] for number in range(8)}
+threads = [threading.Thread(target=log_in, args=item) for item in seen.items()]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert all(names == [name] * 200 for name, names in seen.items()), seen
+node.stdin.close()
+try: ask(type="stats")
+except (ConnectionError, ValueError): print("ended")
+"#;
+    let child = Command::new("python3")
+        .args(["-c", &format!("{client}{uses}")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        let _ = writeln!(std::io::stderr(), "skipped: no python3");
+        return;
+    };
+    // Fails if it hangs.
+    let status = common::wait(&mut child);
+    let output = child.wait_with_output().expect("it has ended");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(status.success(), "{said}");
+    assert_eq!(output.stdout, b"ended\n", "{said}");
+}
+
 #[test]
 fn the_tables_of_options_are_the_programs_own() {
     let help = common::command(&["--help"])

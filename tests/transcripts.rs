@@ -185,6 +185,13 @@ fn the_courses_validate_sample() {
 }
 
 #[test]
+fn the_courses_samples_over_several_lines_as_its_page_prints_them() {
+    hold("course-create-printed");
+    hold("course-validate-printed");
+    hold("course-both-printed");
+}
+
+#[test]
 fn the_four_operations() {
     hold("four-operations");
 }

@@ -281,7 +281,7 @@ fn echo_comes_back_verbatim() {
         r#""""#,
         r#""Please echo 67""#,
         r#""\u0041\/\u00e9é\n\"\\""#,
-        r#""\ud800 \udc00\ud83d""#,
+        r#""\ud83d\ude00 \\ud800 \ud834\udd1e\ud834\uDD1E""#,
         r#""\u0000""#,
         r#""[ { , : } ]  ""#,
         "\"\u{7f}\u{2028}😀\"",

@@ -6,13 +6,13 @@ use std::borrow::Cow;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use session_node::protocol::{
-    self, CreateOptions, ErrorCode, Limits, Message, RegenerateOptions, Reply, ReplyFormat,
-    Request, Unanswerable, ValidateOptions,
+    self, CreateOptions, ErrorCode, Fault, Incoming, Limits, Message, RegenerateOptions, Reply,
+    ReplyFormat, Request, ReturnAddress, Unreadable, ValidateOptions,
 };
 
-use super::json::is_json;
+use super::json::{is_json, is_strict_json};
 
-type Decoded<'a> = Result<Option<Message<'a>>, Unanswerable>;
+type Decoded<'a> = Result<Incoming<'a>, Fault<'a>>;
 
 /// Checks what becomes of `line`.
 pub fn run(line: &[u8]) {
@@ -20,30 +20,54 @@ pub fn run(line: &[u8]) {
     let decoded = protocol::decode(line, &limits);
     // What cannot be read is replaced, so that the sender may be answered all the same.
     let text = String::from_utf8_lossy(line).replace('\0', "\u{FFFD}");
+    let is_text = text.as_bytes() == line;
     match &decoded {
-        Err(Unanswerable::NotJson(_)) => assert!(!is_json(&text), "JSON, but refused as none"),
-        Err(Unanswerable::NotAnObject) => {
-            let begins_one = text.trim_start_matches([' ', '\t', '\r', '\n']);
-            assert!(!begins_one.starts_with('{'), "an object, but not seen");
-        }
-        Err(Unanswerable::NoSender) => assert_json(&text),
-        Ok(None) => {
+        Err(fault) => check_fault(fault, &text, is_text),
+        Ok(Incoming::Reply { .. }) => {
             assert_json(&text);
             if let Ok(value) = serde_json::from_str::<Value>(&text) {
                 assert!(body_of(&value).get("in_reply_to").is_some(), "no reply");
             }
         }
-        Ok(Some(message)) => {
+        Ok(Incoming::Request(message)) => {
+            assert!(is_text, "a repaired line is carried out");
             assert_json(&text);
             check_message(message, &text, &limits);
-            if message.request.is_ok() {
-                assert!(text.as_bytes() == line, "a repaired line is carried out");
-            }
         }
     }
     // White space other than blanks keeps a line from the short way.
     let general = [line, b"\t"].concat();
     assert_same(&decoded, &protocol::decode(&general, &limits));
+    // Where a request is carried out by the strict rule, it is the same one by the other.
+    let strict = Limits {
+        strict: true,
+        ..limits
+    };
+    if let Ok(Incoming::Request(Message { request: Ok(_), .. })) = protocol::decode(line, &strict) {
+        assert_same(&decoded, &protocol::decode(line, &strict));
+    }
+}
+
+fn check_fault(fault: &Fault<'_>, text: &str, is_text: bool) {
+    match fault.reason {
+        Unreadable::NotJson { .. } => assert!(!is_json(text), "JSON, but refused as none"),
+        Unreadable::NotAnObject => {
+            assert_json(text);
+            let begins_one = text.trim_start_matches([' ', '\t', '\r', '\n']);
+            assert!(!begins_one.starts_with('{'), "an object, but not seen");
+        }
+        Unreadable::NoSender => {
+            assert_json(text);
+            let address = fault.return_address.as_ref();
+            assert!(address.is_none_or(ReturnAddress::is_bare), "a sender");
+        }
+        Unreadable::NotText(_) => assert!(!is_text, "text, but refused as none"),
+        Unreadable::TooLong(_) => panic!("the decoder has no limit"),
+    }
+    if let Some(address) = &fault.return_address {
+        assert!(is_strict_json(&sample(address)), "an address is JSON");
+    }
+    assert!(!fault.reason.describe(1).contains('\n'), "one line");
 }
 
 fn assert_json(text: &str) {
@@ -62,7 +86,7 @@ fn check_message(message: &Message<'_>, text: &str, limits: &Limits) {
         return;
     };
     let body = body_of(&value);
-    let reply: Value = serde_json::from_slice(&address(message)).expect("an address is JSON");
+    let reply: Value = serde_json::from_str(&sample(&message.return_address)).expect("JSON");
     if value.get("body").is_some() || body.get("type").is_none() {
         assert_eq!(
             reply["src"], value["dest"],
@@ -86,24 +110,30 @@ fn body_of(message: &Value) -> &Value {
     message.get("body").unwrap_or(message)
 }
 
-/// A reply to `message`, which shows where it goes.
-fn address(message: &Message<'_>) -> Vec<u8> {
+/// A reply to this address, which shows where it goes.
+fn sample(address: &ReturnAddress<'_>) -> String {
     let mut line = Vec::new();
-    let format = ReplyFormat::Envelope;
-    protocol::encode(&message.return_address, format, &Reply::InitOk, &mut line);
-    line
+    protocol::encode(address, ReplyFormat::Envelope, &Reply::InitOk, &mut line);
+    String::from_utf8(line).expect("a reply is UTF-8")
 }
 
 fn assert_same(one: &Decoded<'_>, other: &Decoded<'_>) {
+    let address = |address: &Option<ReturnAddress<'_>>| address.as_ref().map(sample);
     let same = match (one, other) {
-        (Err(one), Err(other)) => std::mem::discriminant(one) == std::mem::discriminant(other),
-        (Ok(None), Ok(None)) => true,
-        (Ok(Some(one)), Ok(Some(other))) => {
-            one.request == other.request && address(one) == address(other)
+        (Err(one), Err(other)) => {
+            std::mem::discriminant(&one.reason) == std::mem::discriminant(&other.reason)
+                && address(&one.return_address) == address(&other.return_address)
+        }
+        (Ok(Incoming::Reply { is_bare }), Ok(Incoming::Reply { is_bare: other })) => {
+            is_bare == other
+        }
+        (Ok(Incoming::Request(one)), Ok(Incoming::Request(other))) => {
+            one.request == other.request
+                && sample(&one.return_address) == sample(&other.return_address)
         }
         _ => false,
     };
-    assert!(same, "white space at the end makes a difference");
+    assert!(same, "what should make no difference does");
 }
 
 /// Whether `request` says what `body` says, and keeps to the limits.
@@ -111,11 +141,15 @@ fn agrees(request: &Request<'_>, body: &Value, limits: &Limits) -> bool {
     if body["type"] != kind(request) {
         return false;
     }
+    let ids = |pairs: &[(&str, Option<&Cow<'_, str>>)]| {
+        let same = |name: &str, text: Option<&Cow<'_, str>>| {
+            text.map(|text| &**text) == body.get(name).and_then(Value::as_str)
+        };
+        pairs.iter().all(|(name, text)| same(name, *text))
+    };
     let texts = |pairs: &[(&str, Option<&Cow<'_, str>>)]| {
-        pairs.iter().all(|(name, text)| {
-            let right = text.is_none_or(|text| (1..=256).contains(&text.len()));
-            right && text.map(|text| &**text) == body.get(name).and_then(Value::as_str)
-        })
+        let fits = |text: &Cow<'_, str>| (1..=256).contains(&text.len());
+        ids(pairs) && pairs.iter().all(|(_, text)| text.is_none_or(fits))
     };
     let data = |read: Option<&Cow<'_, str>>| {
         let fits = read.is_none_or(|json| json.len() <= limits.max_data_bytes);
@@ -159,10 +193,9 @@ fn agrees(request: &Request<'_>, body: &Value, limits: &Limits) -> bool {
                 max_age: None,
             };
             let ValidateOptions { binding, max_age } = options.as_deref().unwrap_or(&none);
-            texts(&[
-                ("session_id", Some(session_id)),
-                ("binding", binding.as_ref()),
-            ]) && *max_age == number(body, "max_age")
+            ids(&[("session_id", Some(session_id))])
+                && texts(&[("binding", binding.as_ref())])
+                && *max_age == number(body, "max_age")
         }
         Request::RegenerateSession {
             old_session_id,
@@ -174,33 +207,31 @@ fn agrees(request: &Request<'_>, body: &Value, limits: &Limits) -> bool {
             };
             let options = options.as_deref().unwrap_or(&none);
             let said = body.get("reauthenticated").map(Value::as_bool);
-            texts(&[("old_session_id", Some(old_session_id))])
+            ids(&[("old_session_id", Some(old_session_id))])
                 && data(options.data.as_ref())
                 && said.unwrap_or(Some(false)) == Some(options.reauthenticated)
         }
         Request::UpdateSession(update) => {
-            texts(&[("session_id", Some(&update.session_id))]) && data(Some(&update.data))
+            ids(&[("session_id", Some(&update.session_id))]) && data(Some(&update.data))
         }
         Request::ListSessions(list) => {
             let limit = list.limit as u64;
-            texts(&[
-                ("user_id", Some(&list.user_id)),
-                ("session_id", list.session_id.as_ref()),
-            ]) && limit == number(body, "limit").unwrap_or(100)
+            texts(&[("user_id", Some(&list.user_id))])
+                && ids(&[("session_id", list.session_id.as_ref())])
+                && limit == number(body, "limit").unwrap_or(100)
                 && (1..=1000).contains(&limit)
         }
         Request::DestroySession { session_id } => {
-            body.get("handle").is_none() && texts(&[("session_id", Some(session_id))])
+            body.get("handle").is_none() && ids(&[("session_id", Some(session_id))])
         }
-        Request::DestroySessionByHandle(destroy) => texts(&[
-            ("user_id", Some(&destroy.user_id)),
-            ("handle", Some(&destroy.handle)),
-            ("session_id", None),
-        ]),
-        Request::DestroyUserSessions(destroy) => texts(&[
-            ("user_id", Some(&destroy.user_id)),
-            ("except_session_id", destroy.except_session_id.as_ref()),
-        ]),
+        Request::DestroySessionByHandle(destroy) => {
+            let handle = ("handle", Some(&destroy.handle));
+            texts(&[("user_id", Some(&destroy.user_id))]) && ids(&[handle, ("session_id", None)])
+        }
+        Request::DestroyUserSessions(destroy) => {
+            let except = ("except_session_id", destroy.except_session_id.as_ref());
+            texts(&[("user_id", Some(&destroy.user_id))]) && ids(&[except])
+        }
         Request::DestroyAllSessions | Request::Stats => true,
     }
 }

@@ -2,6 +2,7 @@
 //! includes this file, on stable Rust. An input that shows a fault makes it panic.
 
 pub mod decode;
+mod framing;
 mod json;
 pub mod node;
 pub mod operations;

@@ -1,6 +1,7 @@
-//! Any bytes as the standard input of a node, at a hand-moved time. Every line is answered once or not at all, in order
-//! and to its sender; each reply is JSON and of a type that its request may have; the store keeps to its limits; and no
-//! session is there for an id that no reply has handed out.
+//! Any bytes as the standard input of a node, at a hand-moved time. Every message is answered exactly once wherever
+//! somebody can be told, on a stream of bare bodies always, in order and to its sender; each reply can be read by
+//! strict parsers and is of a type that its request may have; the store keeps to its limits; and no session is there
+//! for an id that no reply has handed out.
 //!
 //! The first byte says how the node is set up. From there on, 0xFF ends a read, and the byte behind it says how
 //! long it is until the next one; every other byte is input. 0xFF itself is in no text.
@@ -21,7 +22,8 @@ use session_node::session::{OnReuse, OnUserLimit, Policy, Timestamp};
 use session_node::store::{MemoryStore, Operation, Outcome, Outcomes, Record, Store};
 use session_node::{Node, Options};
 
-use super::json::is_json;
+use super::framing::messages;
+use super::json::{is_json, is_strict_json};
 
 const MAX_SESSIONS: usize = 3;
 
@@ -104,6 +106,7 @@ impl Setup {
             },
             limits: Limits {
                 max_data_bytes: 64,
+                strict: self.has(3) && self.has(4),
                 ..Limits::default()
             },
         }
@@ -166,17 +169,6 @@ impl Store for Watched {
     }
 }
 
-/// The messages of a stream, in order: those that are to be answered.
-fn messages<'a>(stream: &'a [u8], options: &Options) -> Vec<Message<'a>> {
-    let stream = stream.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(stream);
-    stream
-        .split(|byte| *byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-        .filter(|line| line.len() <= options.max_line_bytes && !line.trim_ascii().is_empty())
-        .filter_map(|line| protocol::decode(line, &options.limits).ok().flatten())
-        .collect()
-}
-
 /// Checks the replies to a stream, and returns the ids that they hand out.
 fn check_replies(setup: &Setup, stream: &[u8], replies: &str) -> HashSet<String> {
     let options = setup.options();
@@ -190,7 +182,7 @@ fn check_replies(setup: &Setup, stream: &[u8], replies: &str) -> HashSet<String>
     let mut made = HashSet::new();
     let mut handed_out = HashSet::new();
     for (message, reply) in messages.iter().zip(replies.split_inclusive('\n')) {
-        assert!(reply.starts_with('{') && is_json(reply), "no JSON: {reply}");
+        assert!(reply.starts_with('{') && is_strict_json(reply), "{reply}");
         let (kind, fields) = addressed_to(message, options.reply_format, reply);
         assert!(may_answer(&message.request, kind), "{reply}");
         let Ok(request) = &message.request else {

@@ -137,7 +137,7 @@ pub struct Arguments {
     #[arg(value_parser = max_data_bytes, help_heading = "Limits", hide_env_values = true)]
     max_data_bytes: usize,
 
-    /// Longest input line, in bytes without its line ending (64 to 1073741824); a longer one is skipped
+    /// Longest message, in bytes without its last line ending (64 to 1073741824); a longer one is refused with error 12
     #[arg(
         long,
         env = "SESSION_NODE_MAX_LINE_BYTES",
@@ -156,6 +156,12 @@ pub struct Arguments {
     )]
     #[arg(help_heading = "Running", hide_env_values = true)]
     reply_format: ReplyFormatName,
+
+    /// Refuse a request that has a field which it does not know with error 12, rather than ignore the field: a
+    /// misspelt `max_age` or `binding` then does no harm
+    #[arg(long, env = "SESSION_NODE_STRICT")]
+    #[arg(help_heading = "Running", hide_env_values = true)]
+    strict: bool,
 
     /// Where sessions are kept: `memory:` ends with the process, `sqlite:PATH` is a file that outlives it,
     /// `redis://…` servers that nodes share
@@ -310,6 +316,7 @@ impl Arguments {
         Limits {
             max_ttl: self.max_ttl,
             max_data_bytes: self.max_data_bytes,
+            strict: self.strict,
         }
     }
 

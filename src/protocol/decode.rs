@@ -1,81 +1,71 @@
-//! From a line of bytes to a request. Total: every line is a message, somebody's reply, or has a reason why
-//! nobody can be answered.
+//! From a message's bytes to a request. Total: whatever the bytes are, they are a message, or a fault that says what
+//! is wrong with them and whom to tell.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use serde::de::IgnoredAny;
-
-use super::field::{BodyIs, Field, Fields, MessageFields};
+use super::fault::{self, Fault, Unreadable};
+use super::field::{BodyIs, Field, Fields, MessageFields, is_text};
+use super::strict;
 use super::{
-    CreateOptions, DestroySessionByHandle, DestroyUserSessions, Envelope, Error, ErrorCode, Limits,
-    ListSessions, Message, RegenerateOptions, Request, ReturnAddress, UpdateSession,
-    ValidateOptions,
+    CreateOptions, DestroySessionByHandle, DestroyUserSessions, Envelope, Error, ErrorCode,
+    Incoming, Limits, ListSessions, Message, RegenerateOptions, Request, ReturnAddress,
+    UpdateSession, ValidateOptions,
 };
 
 /// The longest string that a field of a request may hold, in bytes of UTF-8: room for any user name or
 /// e-mail address, and a bound on what a session costs.
 const MAX_STRING_BYTES: usize = 256;
 
-/// The types of request that [`read_request`] knows.
-const REQUESTS: [&str; 11] = [
-    "create_session",
-    "validate_session",
-    "regenerate_session",
-    "update_session",
-    "list_sessions",
-    "destroy_session",
-    "destroy_user_sessions",
-    "destroy_all_sessions",
-    "stats",
-    "init",
-    "echo",
+/// The types of request that [`read_request`] knows, each with the fields that it knows beside `type` and `msg_id`.
+pub(super) const REQUESTS: [(&str, &[&str]); 11] = [
+    (
+        "create_session",
+        &["user_id", "ttl", "idle_timeout", "data", "binding"],
+    ),
+    ("validate_session", &["session_id", "binding", "max_age"]),
+    (
+        "regenerate_session",
+        &["old_session_id", "reauthenticated", "data"],
+    ),
+    ("update_session", &["session_id", "data"]),
+    ("list_sessions", &["user_id", "session_id", "limit"]),
+    ("destroy_session", &["session_id", "user_id", "handle"]),
+    ("destroy_user_sessions", &["user_id", "except_session_id"]),
+    ("destroy_all_sessions", &[]),
+    ("stats", &[]),
+    ("init", &["node_id", "node_ids"]),
+    ("echo", &["echo"]),
 ];
 
 /// How many sessions `list_sessions` shows, if it does not say, and how many it may ask for.
 const LIST_LIMIT: u64 = 100;
 const MAX_LIST_LIMIT: u64 = 1000;
 
-/// Why nobody can be answered. Says what was wrong with the line without repeating any of it, since a
-/// broken line may hold a session id.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unanswerable {
-    /// The line is not JSON.
-    #[error("not JSON: {0}")]
-    NotJson(String),
-    /// The line is JSON, but not an object.
-    #[error("not a message: expected a JSON object")]
-    NotAnObject,
-    /// The message does not say who sent it, and to whom.
-    #[error(
-        "nobody to answer: expected \"src\" and \"dest\", each a string given once, or a body with a \"type\""
-    )]
-    NoSender,
-}
-
-/// Reads one line, without its line ending. None when it is somebody's reply, which asks for nothing.
+/// Reads one message, on one line or over several, without its last line ending.
 ///
 /// # Errors
 ///
-/// When nobody can be answered.
-pub fn decode<'a>(line: &'a [u8], limits: &Limits) -> Result<Option<Message<'a>>, Unanswerable> {
+/// When it is no message. What is wrong with a message that can be read otherwise stands in its request.
+pub fn decode<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Incoming<'a>, Fault<'a>> {
     let mut fields = MessageFields::default();
-    let text = str::from_utf8(line).ok();
-    match text.and_then(|text| fields.read(text)) {
-        Some(()) => read_message(&fields, limits),
-        None => salvage(line, limits),
+    let text = str::from_utf8(bytes).ok();
+    match text.and_then(|text| fields.read(text).map(|()| text)) {
+        Some(text) if limits.strict => strict::check(read_message(&fields, limits), &fields, text),
+        Some(_) => read_message(&fields, limits),
+        None => fault::explain(bytes, limits),
     }
 }
 
-fn read_message<'a>(
+pub(super) fn read_message<'a>(
     message: &MessageFields<'a>,
     limits: &Limits,
-) -> Result<Option<Message<'a>>, Unanswerable> {
+) -> Result<Incoming<'a>, Fault<'a>> {
     if message.body_is == BodyIs::Absent && !message.body.kind.is_absent() {
         return Ok(read_body(None, &message.body, limits));
     }
     let (Some(src), Some(dest)) = (message.src.string_json(), message.dest.string_json()) else {
-        return Err(Unanswerable::NoSender);
+        return Err(Fault::of(Unreadable::NoSender, message));
     };
     let envelope = Some(Envelope {
         src: Cow::Borrowed(src),
@@ -86,7 +76,7 @@ fn read_message<'a>(
         BodyIs::Absent | BodyIs::NotAnObject => "message: body must be an object",
         BodyIs::Repeated => "message: body must be given once only: an object",
     };
-    Ok(Some(Message {
+    Ok(Incoming::Request(Message {
         return_address: ReturnAddress {
             envelope,
             msg_id: None,
@@ -99,11 +89,13 @@ fn read_body<'a>(
     envelope: Option<Envelope<'a>>,
     body: &Fields<'a>,
     limits: &Limits,
-) -> Option<Message<'a>> {
+) -> Incoming<'a> {
     if !body.in_reply_to.is_absent() {
-        return None;
+        return Incoming::Reply {
+            is_bare: envelope.is_none(),
+        };
     }
-    Some(Message {
+    Incoming::Request(Message {
         return_address: ReturnAddress {
             envelope,
             msg_id: body.msg_id.integer_json().map(Cow::Borrowed),
@@ -118,13 +110,13 @@ fn read_request<'a>(body: &Fields<'a>, limits: &Limits) -> Result<Request<'a>, E
         .string()
         .ok_or_else(|| must_be(body.kind, "message: type", "a string"))?;
     if !body.msg_id.is_absent() && body.msg_id.integer_json().is_none() {
-        let request = REQUESTS.iter().find(|name| **name == kind);
-        let name = format!("{}: msg_id", request.unwrap_or(&"message"));
+        let request = REQUESTS.iter().find(|(name, _)| *name == kind);
+        let name = format!("{}: msg_id", request.map_or("message", |(name, _)| name));
         return Err(must_be(body.msg_id, &name, "an integer of at most 64 bits"));
     }
     match &*kind {
         "validate_session" => Ok(Request::ValidateSession {
-            session_id: string(body.session_id, "validate_session: session_id")?,
+            session_id: id(body.session_id, "validate_session: session_id")?,
             options: read_validate_options(body)?,
         }),
         "create_session" => Ok(Request::CreateSession {
@@ -132,11 +124,11 @@ fn read_request<'a>(body: &Fields<'a>, limits: &Limits) -> Result<Request<'a>, E
             options: read_create_options(body, limits)?,
         }),
         "regenerate_session" => Ok(Request::RegenerateSession {
-            old_session_id: string(body.old_session_id, "regenerate_session: old_session_id")?,
+            old_session_id: id(body.old_session_id, "regenerate_session: old_session_id")?,
             options: read_regenerate_options(body, limits)?,
         }),
         "update_session" => Ok(Request::UpdateSession(Box::new(UpdateSession {
-            session_id: string(body.session_id, "update_session: session_id")?,
+            session_id: id(body.session_id, "update_session: session_id")?,
             data: data(body.data, "update_session: data", limits)?,
         }))),
         "list_sessions" => read_list(body),
@@ -144,29 +136,35 @@ fn read_request<'a>(body: &Fields<'a>, limits: &Limits) -> Result<Request<'a>, E
         "destroy_user_sessions" => Ok(Request::DestroyUserSessions(Box::new(
             DestroyUserSessions {
                 user_id: string(body.user_id, "destroy_user_sessions: user_id")?,
-                except_session_id: optional_string(
-                    body.except_session_id,
-                    "destroy_user_sessions: except_session_id",
-                )?,
+                except_session_id: optional(body.except_session_id, |field| {
+                    id(field, "destroy_user_sessions: except_session_id")
+                })?,
             },
         ))),
         "destroy_all_sessions" => Ok(Request::DestroyAllSessions),
         "stats" => Ok(Request::Stats),
-        "echo" => match body.echo.json() {
+        "echo" => match body.echo.json().filter(|json| is_text(json)) {
             Some(json) => Ok(Request::Echo {
                 json: compact(json),
             }),
-            None => Err(must_be(body.echo, "echo: echo", "any JSON")),
+            None => Err(must_be(
+                body.echo,
+                "echo: echo",
+                "JSON without lone surrogates",
+            )),
         },
         "init" => {
             string(body.node_id, "init: node_id")?;
             strings(body.node_ids, "init: node_ids")?;
             Ok(Request::Init)
         }
-        _ => Err(Error::new(
-            ErrorCode::NotSupported,
-            format!("message: type must be one of {}", REQUESTS.join(", ")),
-        )),
+        _ => {
+            let types = REQUESTS.map(|(name, _)| name);
+            Err(Error::new(
+                ErrorCode::NotSupported,
+                format!("message: type must be one of {}", types.join(", ")),
+            ))
+        }
     }
 }
 
@@ -224,7 +222,9 @@ fn read_list<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
     let limit = limit.unwrap_or(LIST_LIMIT);
     Ok(Request::ListSessions(Box::new(ListSessions {
         user_id: string(body.user_id, "list_sessions: user_id")?,
-        session_id: optional_string(body.session_id, "list_sessions: session_id")?,
+        session_id: optional(body.session_id, |field| {
+            id(field, "list_sessions: session_id")
+        })?,
         limit: usize::try_from(limit).expect("the limit is small"),
     })))
 }
@@ -234,7 +234,7 @@ fn read_list<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
 fn read_destroy<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
     if body.handle.is_absent() {
         return Ok(Request::DestroySession {
-            session_id: string(body.session_id, "destroy_session: session_id")?,
+            session_id: id(body.session_id, "destroy_session: session_id")?,
         });
     }
     if !body.session_id.is_absent() {
@@ -245,7 +245,7 @@ fn read_destroy<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
     Ok(Request::DestroySessionByHandle(Box::new(
         DestroySessionByHandle {
             user_id: string(body.user_id, "destroy_session: user_id")?,
-            handle: string(body.handle, "destroy_session: handle")?,
+            handle: id(body.handle, "destroy_session: handle")?,
         },
     )))
 }
@@ -302,11 +302,12 @@ fn optional_natural(
 fn data<'a>(field: Field<'a>, name: &str, limits: &Limits) -> Result<Cow<'a, str>, Error> {
     field
         .object_json()
+        .filter(|json| is_text(json))
         .map(compact)
         .filter(|json| json.len() <= limits.max_data_bytes)
         .ok_or_else(|| {
             let what = format!(
-                "a JSON object of at most {} bytes (--max-data-bytes)",
+                "a JSON object of at most {} bytes (--max-data-bytes), without lone surrogates",
                 limits.max_data_bytes
             );
             must_be(field, name, &what)
@@ -322,6 +323,15 @@ fn string<'a>(field: Field<'a>, name: &str) -> Result<Cow<'a, str>, Error> {
             let what = format!("a string of 1 to {MAX_STRING_BYTES} bytes");
             must_be(field, name, &what)
         })
+}
+
+/// Requires a string of any length and form: one that is no id, or no handle, is simply no live session's.
+fn id<'a>(field: Field<'a>, name: &str) -> Result<Cow<'a, str>, Error> {
+    field
+        .string()
+        // One that is not even text (lone surrogates) stands for itself, as its JSON text with its quotes.
+        .or_else(|| field.string_json().map(Cow::Borrowed))
+        .ok_or_else(|| must_be(field, name, "a string"))
 }
 
 /// Requires an array of strings.
@@ -361,71 +371,4 @@ fn compact(json: &str) -> Cow<'_, str> {
         !matches!(character, ' ' | '\t' | '\r' | '\n')
     });
     Cow::Owned(kept.collect())
-}
-
-/// Reads of a faulty line what it takes to answer its sender: a peer that forgot to encode a user's name
-/// should hear of it rather than wait for a reply. Where that cannot be read, the line is given up.
-#[cold]
-fn salvage<'a>(line: &[u8], limits: &Limits) -> Result<Option<Message<'a>>, Unanswerable> {
-    // What is not text becomes U+FFFD, and so does NUL, which JSON does not allow in a string.
-    let text = String::from_utf8_lossy(line).replace('\0', REPLACEMENT);
-    let fields = MessageFields::read_any(&text).map_err(|error| {
-        // A number or a string of its own is looked into before it is found to be no object: 1e999 is JSON all the same.
-        let is_json = || serde_json::from_str::<IgnoredAny>(&text).is_ok();
-        // The text of an error in the data, unlike that of one in the syntax, quotes the data.
-        if error.is_data() || is_json() {
-            Unanswerable::NotAnObject
-        } else {
-            Unanswerable::NotJson(describe(&error))
-        }
-    })?;
-    let Some(message) = read_message(&fields, limits)? else {
-        return Ok(None);
-    };
-    let repaired = text.as_bytes() != line;
-    // A name that was not intact leads to nobody, or to somebody else.
-    if repaired && message.return_address.mentions(REPLACEMENT) {
-        return Err(Unanswerable::NoSender);
-    }
-    let error = match message.request {
-        Err(error) if !repaired => error,
-        _ => Error::malformed("message: every string must be UTF-8, without NUL bytes"),
-    };
-    Ok(Some(Message {
-        return_address: message.return_address.into_owned(),
-        request: Err(error),
-    }))
-}
-
-const REPLACEMENT: &str = "\u{FFFD}";
-
-impl ReturnAddress<'_> {
-    /// The JSON text of the sender's name.
-    pub fn src_json(&self) -> Option<&str> {
-        Some(&self.envelope.as_ref()?.src)
-    }
-
-    fn mentions(&self, text: &str) -> bool {
-        self.envelope
-            .as_ref()
-            .is_some_and(|envelope| envelope.src.contains(text) || envelope.dest.contains(text))
-    }
-
-    fn into_owned(self) -> ReturnAddress<'static> {
-        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        ReturnAddress {
-            envelope: self.envelope.map(|envelope| Envelope {
-                src: owned(envelope.src),
-                dest: owned(envelope.dest),
-            }),
-            msg_id: self.msg_id.map(owned),
-        }
-    }
-}
-
-/// A parser's complaint, without the line number: it always reads a single line.
-fn describe(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or_default();
-    format!("{what} at byte {} of the line", error.column())
 }

@@ -38,6 +38,12 @@ impl<'a> Field<'a> {
         self.0.filter(|json| !json.is_empty())
     }
 
+    /// Itself, or an absent one where it is a string that is not text (lone surrogates).
+    fn or_absent_if_no_text(self) -> Self {
+        let is_text = self.string_json().is_none_or(is_text);
+        if is_text { self } else { Self(None) }
+    }
+
     /// The JSON text of a string, quotes and escapes included.
     pub(super) fn string_json(self) -> Option<&'a str> {
         self.json().filter(|json| json.starts_with('"'))
@@ -100,54 +106,60 @@ pub(super) enum BodyIs {
     Repeated,
 }
 
-/// The fields of a body.
-#[derive(Default, PartialEq, Eq)]
-pub(super) struct Fields<'a> {
-    pub(super) kind: Field<'a>,
-    pub(super) msg_id: Field<'a>,
-    pub(super) in_reply_to: Field<'a>,
-    pub(super) echo: Field<'a>,
-    pub(super) node_id: Field<'a>,
-    pub(super) node_ids: Field<'a>,
-    pub(super) user_id: Field<'a>,
-    pub(super) session_id: Field<'a>,
-    pub(super) old_session_id: Field<'a>,
-    pub(super) except_session_id: Field<'a>,
-    pub(super) handle: Field<'a>,
-    pub(super) ttl: Field<'a>,
-    pub(super) idle_timeout: Field<'a>,
-    pub(super) data: Field<'a>,
-    pub(super) binding: Field<'a>,
-    pub(super) max_age: Field<'a>,
-    pub(super) reauthenticated: Field<'a>,
-    pub(super) limit: Field<'a>,
+/// Makes [`Fields`]: a field for each name that some request knows.
+macro_rules! fields {
+    ($($field:ident: $name:literal,)*) => {
+        /// The fields of a body.
+        #[derive(Default, PartialEq, Eq)]
+        pub(super) struct Fields<'a> {
+            $(pub(super) $field: Field<'a>,)*
+            /// Whether there was a name that no request knows.
+            has_unknown: bool,
+        }
+
+        impl<'a> Fields<'a> {
+            fn named(&mut self, name: &str) -> Option<&mut Field<'a>> {
+                match name {
+                    $($name => Some(&mut self.$field),)*
+                    _ => {
+                        self.has_unknown = true;
+                        None
+                    }
+                }
+            }
+
+            /// Whether every field that is there has one of these names.
+            pub(super) fn are_among(&self, names: impl Fn(&str) -> bool) -> bool {
+                let all = [$(($name, self.$field)),*];
+                let is_known = |(name, field): &(&str, Field<'_>)| field.is_absent() || names(name);
+                !self.has_unknown && all.iter().all(is_known)
+            }
+        }
+    };
+}
+
+fields! {
+    kind: "type",
+    msg_id: "msg_id",
+    in_reply_to: "in_reply_to",
+    echo: "echo",
+    node_id: "node_id",
+    node_ids: "node_ids",
+    user_id: "user_id",
+    session_id: "session_id",
+    old_session_id: "old_session_id",
+    except_session_id: "except_session_id",
+    handle: "handle",
+    ttl: "ttl",
+    idle_timeout: "idle_timeout",
+    data: "data",
+    binding: "binding",
+    max_age: "max_age",
+    reauthenticated: "reauthenticated",
+    limit: "limit",
 }
 
 impl<'a> Fields<'a> {
-    fn named(&mut self, name: &str) -> Option<&mut Field<'a>> {
-        Some(match name {
-            "type" => &mut self.kind,
-            "msg_id" => &mut self.msg_id,
-            "in_reply_to" => &mut self.in_reply_to,
-            "echo" => &mut self.echo,
-            "node_id" => &mut self.node_id,
-            "node_ids" => &mut self.node_ids,
-            "user_id" => &mut self.user_id,
-            "session_id" => &mut self.session_id,
-            "old_session_id" => &mut self.old_session_id,
-            "except_session_id" => &mut self.except_session_id,
-            "handle" => &mut self.handle,
-            "ttl" => &mut self.ttl,
-            "idle_timeout" => &mut self.idle_timeout,
-            "data" => &mut self.data,
-            "binding" => &mut self.binding,
-            "max_age" => &mut self.max_age,
-            "reauthenticated" => &mut self.reauthenticated,
-            "limit" => &mut self.limit,
-            _ => return None,
-        })
-    }
-
     /// Adds the JSON text of a value to the field of this name, if any request knows it.
     pub(super) fn add(&mut self, name: &str, json: &'a str) {
         if let Some(field) = self.named(name) {
@@ -246,8 +258,16 @@ impl<'a> MessageFields<'a> {
     #[cold]
     pub(super) fn read_general(&mut self, json: &'a str) -> Option<()> {
         let mut deserializer = serde_json::Deserializer::from_str(json);
-        deserializer.deserialize_map(self).ok()?;
+        let read = deserializer.deserialize_map(&mut *self);
+        self.keep_names_that_are_text();
+        read.ok()?;
         deserializer.end().ok()
+    }
+
+    /// A peer's name goes back as it came, into a reply that every parser has to be able to read.
+    fn keep_names_that_are_text(&mut self) {
+        self.src = self.src.or_absent_if_no_text();
+        self.dest = self.dest.or_absent_if_no_text();
     }
 
     /// Reads a message with anything for a body, in two passes.
@@ -261,6 +281,7 @@ impl<'a> MessageFields<'a> {
         deserializer.deserialize_map(&mut any)?;
         deserializer.end()?;
         let AnyFields { mut message, body } = any;
+        message.keep_names_that_are_text();
         if body.is_repeated() {
             message.body_is = BodyIs::Repeated;
         } else if let Some(body) = body.json() {
@@ -271,6 +292,44 @@ impl<'a> MessageFields<'a> {
         }
         Ok(message)
     }
+}
+
+/// Whether the JSON text of a value has no string with a lone surrogate (`"\ud800"`): the grammar allows them, and
+/// many parsers do not.
+pub(super) fn is_text(json: &str) -> bool {
+    let mut rest = json;
+    // The first half of a pair, if it was the character before.
+    let mut high = false;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        if high && at > 0 {
+            return false;
+        }
+        let escape = &rest[at + 1..];
+        let unit = escape
+            .strip_prefix('u')
+            .and_then(|digits| u16::from_str_radix(digits.get(..4)?, 16).ok());
+        match (unit, high) {
+            (Some(0xDC00..=0xDFFF), true) => high = false,
+            (Some(0xDC00..=0xDFFF), false) | (_, true) => return false,
+            (Some(0xD800..=0xDBFF), false) => high = true,
+            (_, false) => {}
+        }
+        rest = &escape[if unit.is_some() { 5 } else { 1 }..];
+    }
+    !high
+}
+
+/// What a line says before the place where it stops being a message.
+pub(super) fn before_fault(json: &str) -> MessageFields<'_> {
+    let mut message = MessageFields::default();
+    message.read_general(json);
+    // That has stopped at a body that is no object, and these may come behind it.
+    let mut any = AnyFields::default();
+    let _ = serde_json::Deserializer::from_str(json).deserialize_map(&mut any);
+    any.message.keep_names_that_are_text();
+    message.src = any.message.src;
+    message.dest = any.message.dest;
+    message
 }
 
 fn read_fields(json: &str) -> Result<Fields<'_>, serde_json::Error> {
@@ -331,7 +390,9 @@ impl<'de> Visitor<'de> for &mut AnyFields<'de> {
 
 /// Reads the name of the field that comes next in `map`. A name that is not text (lone surrogates) is valid
 /// JSON that no request knows: it reads as the empty one, and must not make the message unreadable.
-fn next_name<'de, M: MapAccess<'de>>(map: &mut M) -> Result<Option<Cow<'de, str>>, M::Error> {
+pub(super) fn next_name<'de, M: MapAccess<'de>>(
+    map: &mut M,
+) -> Result<Option<Cow<'de, str>>, M::Error> {
     let name = map.next_key::<&RawValue>()?;
     Ok(name.map(|json| Field::given(json.get()).string().unwrap_or_default()))
 }

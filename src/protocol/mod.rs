@@ -1,16 +1,21 @@
-//! The wire: one JSON object a line, in and out. Bytes become typed [`Request`]s in [`decode()`], and
+//! The wire: a JSON object a message, in and out. Bytes become typed [`Request`]s in [`decode()`], and
 //! typed [`Reply`]s become bytes in [`encode()`]. Knows no store and no rule of a session's life.
 
 mod decode;
 mod encode;
+mod fault;
 mod field;
+mod nesting;
 mod plain;
+mod strict;
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-pub use decode::{Unanswerable, decode};
+pub use decode::decode;
 pub use encode::encode;
+pub use fault::{Fault, Unreadable, decode_beginning, is_whole};
+pub use nesting::{Nesting, Progress};
 
 use crate::id::SessionId;
 use crate::session::{Handle, Lifetime};
@@ -25,7 +30,18 @@ pub enum ReplyFormat {
     Body,
 }
 
-/// What a line asks, and whom to answer.
+/// What a peer sends.
+pub enum Incoming<'a> {
+    /// A message that is to be answered.
+    Request(Message<'a>),
+    /// Somebody's reply, which asks for nothing.
+    Reply {
+        /// Whether it came without an envelope.
+        is_bare: bool,
+    },
+}
+
+/// What a message asks, and whom to answer.
 pub struct Message<'a> {
     /// How to address the reply.
     pub return_address: ReturnAddress<'a>,
@@ -45,6 +61,18 @@ pub struct ReturnAddress<'a> {
 struct Envelope<'a> {
     src: Cow<'a, str>,
     dest: Cow<'a, str>,
+}
+
+impl ReturnAddress<'_> {
+    /// Whether the request came without an envelope, or its envelope could not be read.
+    pub fn is_bare(&self) -> bool {
+        self.envelope.is_none()
+    }
+
+    /// The JSON text of the sender's name.
+    pub fn src_json(&self) -> Option<&str> {
+        Some(&self.envelope.as_ref()?.src)
+    }
 }
 
 /// A request, checked in form: what it asks may still turn out not to exist. Not `Debug`, since it holds ids:
@@ -179,6 +207,8 @@ pub struct Limits {
     pub max_ttl: Duration,
     /// The longest `data`, in bytes of compact JSON.
     pub max_data_bytes: usize,
+    /// Whether a request that has a field which it does not know is malformed, rather than carried out without it.
+    pub strict: bool,
 }
 
 impl Default for Limits {
@@ -186,6 +216,7 @@ impl Default for Limits {
         Self {
             max_ttl: Duration::from_secs(30 * 24 * 3600),
             max_data_bytes: 4096,
+            strict: false,
         }
     }
 }
@@ -310,7 +341,7 @@ impl Error {
         }
     }
 
-    fn malformed(text: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn malformed(text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorCode::MalformedRequest, text)
     }
 }

@@ -63,7 +63,7 @@ pub fn assert_dropped(args: &[&str], line: impl Into<Vec<u8>>) {
 }
 
 /// Checks that stderr holds one line, with the number of the line of input that it is about.
-pub fn assert_complaint(output: &Output, number: usize, shown: &str) {
+fn assert_complaint(output: &Output, number: usize, shown: &str) {
     let stderr = &output.stderr;
     assert_eq!(stderr.lines().count(), 1, "{stderr} about {shown}");
     assert!(

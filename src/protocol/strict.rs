@@ -1,0 +1,100 @@
+//! Requests that may have no field which they do not know: a `max_age` or a `binding` that was misspelt must not be
+//! ignored.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use super::decode::REQUESTS;
+use super::fault::Fault;
+use super::field::{BodyIs, MessageFields, next_name};
+use super::{Error, Incoming};
+
+/// Gives what was read of a message back, or refuses its request because of such a field.
+pub(super) fn check<'a>(
+    read: Result<Incoming<'a>, Fault<'a>>,
+    message: &MessageFields<'a>,
+    text: &str,
+) -> Result<Incoming<'a>, Fault<'a>> {
+    let mut read = read;
+    if let Ok(Incoming::Request(request)) = &mut read
+        && request.request.is_ok()
+        && let Some(error) = find_unknown(message, text)
+    {
+        request.request = Err(error);
+    }
+    read
+}
+
+fn find_unknown(message: &MessageFields<'_>, text: &str) -> Option<Error> {
+    let kind = message.body.kind.string()?;
+    let (kind, fields) = REQUESTS.iter().find(|(name, _)| *name == kind)?;
+    let is_known = |name: &str| ["type", "msg_id"].contains(&name) || fields.contains(&name);
+    (!message.body.are_among(is_known)).then(|| refuse(kind, fields, message.body_is, text))
+}
+
+/// Says which field of the body it is, counted from 1: its name is not repeated, since it may be anything.
+#[cold]
+fn refuse(kind: &str, fields: &[&str], body_is: BodyIs, text: &str) -> Error {
+    let is_bare = body_is == BodyIs::Absent;
+    let mut is_known = |name: &str| {
+        ["type", "msg_id"].contains(&name)
+            || fields.contains(&name)
+            || is_bare && ["src", "dest"].contains(&name)
+    };
+    let seek = Seek {
+        in_body: !is_bare,
+        is_known: &mut is_known,
+    };
+    let place = seek.deserialize(&mut serde_json::Deserializer::from_str(text));
+    let place = place.ok().flatten().unwrap_or_default();
+    let mut known = vec!["type", "msg_id"];
+    known.extend(fields);
+    Error::malformed(format!(
+        "{kind}: field {place} of the body is none that this request knows (--strict): they are {}",
+        known.join(", ")
+    ))
+}
+
+/// Looks for the first field whose name is not known, and gives its place among its object's fields.
+struct Seek<'k> {
+    /// In the object that stands at `body`, rather than in this one.
+    in_body: bool,
+    is_known: &'k mut dyn FnMut(&str) -> bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Seek<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seek<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut found = None;
+        let mut place = 0;
+        while let Some(name) = next_name(&mut map)? {
+            place += 1;
+            if self.in_body && name == "body" {
+                found = map.next_value_seed(Seek {
+                    in_body: false,
+                    is_known: &mut *self.is_known,
+                })?;
+                continue;
+            }
+            map.next_value::<IgnoredAny>()?;
+            if !self.in_body && found.is_none() && !(self.is_known)(&name) {
+                found = Some(place);
+            }
+        }
+        Ok(found)
+    }
+}

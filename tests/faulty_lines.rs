@@ -398,6 +398,21 @@ fn somebodys_reply_is_not_answered_however_faulty_it_is() {
     assert_eq!((output.lines(), &*output.stderr), (vec![], ""));
 }
 
+#[test]
+fn somebodys_reply_that_is_no_text_says_whether_a_stream_is_bare_too() {
+    let bare: &[u8] = b"{\"type\":\"echo_ok\",\"in_reply_to\":1,\"echo\":\"\xff\"}";
+    let enveloped = [br#"{"src":"c1","dest":"n1","body":"#, bare, b"}"].concat();
+    let (good, answer) = envelope();
+    let behind_a_bare_one = [good.as_bytes(), bare, b"x"].join(&b'\n');
+    let output = run(DEFAULTS, behind_a_bare_one).ended_well();
+    let text = "line 3: not JSON: expected value at byte 1 of the line";
+    assert_eq!(output.lines(), [answer, error(None, text)]);
+    let behind_an_envelope = [SENTINEL.as_bytes(), &enveloped, b"x"].join(&b'\n');
+    let output = run(DEFAULTS, behind_an_envelope).ended_well();
+    assert_eq!(output.lines(), [SENTINEL_ANSWER]);
+    assert_eq!(output.stderr, format!(" WARN {text}\n"));
+}
+
 /// A message of `length` bytes whose echo is padded.
 fn padded(before: &str, after: &str, length: usize) -> String {
     let padding = "x".repeat(length - before.len() - after.len());

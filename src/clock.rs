@@ -1,10 +1,20 @@
-//! Where the time comes from: the system's clock, kept from running backwards, or one that a test moves by hand.
+//! Where the time comes from: the system's clocks, kept from running backwards, or a clock that a test moves by hand.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::session::Timestamp;
+
+/// A monotonic clock that counts the time for which the machine was suspended.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const BOOT_CLOCK: ClockId = ClockId::Boottime;
+
+/// The same where the system has no such clock under that name.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const BOOT_CLOCK: ClockId = ClockId::Monotonic;
 
 /// A source of the time. A node asks once for each batch, so all requests of a batch happen at one moment.
 pub trait Clock {
@@ -12,34 +22,81 @@ pub trait Clock {
     fn now(&mut self) -> Timestamp;
 }
 
-/// The system's clock, which never runs backwards.
+/// The system's time, which never runs backwards and never stands still.
 ///
-/// When the system's clock is set back, this one holds its time until the system's has caught up:
-/// otherwise sessions that had already expired would come to life again.
-#[derive(Debug, Default)]
+/// The wall clock tells the date, but somebody may set it. The boot clock tells no date, but nobody can set it. So
+/// this clock adds to the boot clock the largest lead that the wall clock has ever had over it:
+///
+/// - When the wall clock is set back, its lead shrinks, and time goes on at its own pace. Otherwise expired sessions
+///   would come to life again, or all sessions would live longer by the time for which the wall clock is behind.
+/// - When the wall clock is set forward, time jumps with it and then goes on at its own pace, also when the wall clock
+///   is corrected at once.
+///
+/// It keeps a lead in nanoseconds and no earlier result: adding what has passed to a result in milliseconds would lose
+/// a fraction of a millisecond at each call, and a busy node's time would stop.
+#[derive(Debug)]
 pub struct SystemClock {
-    latest_millis: u64,
+    lead_nanos: i128,
 }
 
 impl SystemClock {
     /// A clock that shows the system's time.
     pub fn new() -> Self {
-        Self::default()
+        Self::no_earlier_than(Timestamp::from_millis(0))
     }
 
-    fn observe(&mut self, system: SystemTime) -> Timestamp {
-        // A system clock before 1970 is as good as one that has not moved yet.
-        let since_1970 = system.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let millis = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
-        self.latest_millis = self.latest_millis.max(millis);
-        Timestamp::from_millis(self.latest_millis)
+    /// A clock that shows the system's time, or goes on from `start` where the wall clock is behind that.
+    pub fn no_earlier_than(start: Timestamp) -> Self {
+        Self::starting(start, boot_clock())
+    }
+
+    fn starting(start: Timestamp, boot: Duration) -> Self {
+        Self {
+            lead_nanos: lead_nanos(Duration::from_millis(start.as_millis()), boot),
+        }
+    }
+
+    /// The time when the two clocks show this.
+    fn observe(&mut self, wall: Duration, boot: Duration) -> Timestamp {
+        self.lead_nanos = self.lead_nanos.max(lead_nanos(wall, boot));
+        let nanos = nanos(boot) + self.lead_nanos;
+        Timestamp::from_millis(u64::try_from(nanos / 1_000_000).unwrap_or(u64::MAX))
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl Clock for SystemClock {
     fn now(&mut self) -> Timestamp {
-        self.observe(SystemTime::now())
+        // The wall clock first. A pause between the two readings then makes the lead look smaller than it is, which
+        // changes nothing. In the other order it would look larger, and put the time ahead for good.
+        let wall = wall_clock();
+        self.observe(wall, boot_clock())
     }
+}
+
+/// By how much `wall` is ahead of `boot`: less than nothing where the wall clock shows a time soon after 1970.
+fn lead_nanos(wall: Duration, boot: Duration) -> i128 {
+    nanos(wall) - nanos(boot)
+}
+
+fn nanos(duration: Duration) -> i128 {
+    i128::try_from(duration.as_nanos()).expect("a Duration has less than 2^94 nanoseconds")
+}
+
+/// The time since 1970. A wall clock before 1970 is as good as one that shows the start of 1970.
+fn wall_clock() -> Duration {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_1970.unwrap_or(Duration::ZERO)
+}
+
+fn boot_clock() -> Duration {
+    let since_boot = Duration::try_from(clock_gettime(BOOT_CLOCK));
+    since_boot.expect("the boot clock begins at zero")
 }
 
 /// A clock that stands still until it is moved. Clones are hands on the same clock, so a test keeps one
@@ -73,23 +130,153 @@ impl Clock for ManualClock {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_system_clock_set_back_holds_its_time_until_it_is_caught_up() {
-        let mut clock = SystemClock::new();
-        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
-        assert_eq!(clock.observe(at(5000)), Timestamp::from_millis(5_000_000));
-        assert_eq!(clock.observe(at(1400)), Timestamp::from_millis(5_000_000));
-        assert_eq!(clock.observe(at(5000)), Timestamp::from_millis(5_000_000));
-        assert_eq!(clock.observe(at(5001)), Timestamp::from_millis(5_001_000));
+    const HOUR: u64 = 3600;
+    /// What the wall clock shows when the boot clock begins.
+    const WALL: u64 = 1_790_000_000;
+
+    /// A clock, and the two that it looks at, set by hand.
+    struct Hands {
+        clock: SystemClock,
+        wall: Duration,
+        boot: Duration,
+    }
+
+    impl Hands {
+        fn new() -> Self {
+            Self {
+                clock: SystemClock::starting(Timestamp::from_millis(0), Duration::ZERO),
+                wall: Duration::from_secs(WALL),
+                boot: Duration::ZERO,
+            }
+        }
+
+        fn pass(&mut self, duration: Duration) {
+            self.wall += duration;
+            self.boot += duration;
+        }
+
+        /// Milliseconds since the wall clock was at its beginning.
+        fn millis(&mut self) -> u64 {
+            let now = self.clock.observe(self.wall, self.boot);
+            now.as_millis() - WALL * 1000
+        }
     }
 
     #[test]
-    fn a_system_clock_before_1970_shows_the_start_of_1970() {
-        let before = UNIX_EPOCH - Duration::from_secs(1);
+    fn time_goes_on_at_its_own_pace_when_the_wall_clock_is_set_back() {
+        let mut hands = Hands::new();
+        assert_eq!(hands.millis(), 0);
+        hands.wall -= Duration::from_secs(HOUR);
+        assert_eq!(hands.millis(), 0);
+        hands.pass(Duration::from_secs(3));
+        assert_eq!(hands.millis(), 3000);
+        // Also when nobody asks until the wall clock has caught up, and beyond.
+        hands.pass(Duration::from_secs(2 * HOUR));
+        assert_eq!(hands.millis(), 2 * HOUR * 1000 + 3000);
+    }
+
+    #[test]
+    fn time_goes_on_from_a_jump_forward_that_is_corrected_at_once() {
+        let mut hands = Hands::new();
+        hands.wall += Duration::from_secs(HOUR);
+        assert_eq!(hands.millis(), HOUR * 1000);
+        hands.wall -= Duration::from_secs(HOUR);
+        hands.pass(Duration::from_millis(1500));
+        assert_eq!(hands.millis(), HOUR * 1000 + 1500);
+        // A second jump counts from where the wall clock stands, not from the node's time.
+        hands.wall += Duration::from_secs(HOUR / 2);
+        assert_eq!(hands.millis(), HOUR * 1000 + 1500);
+        hands.wall += Duration::from_secs(HOUR);
+        assert_eq!(hands.millis(), HOUR * 1500 + 1500);
+    }
+
+    #[test]
+    fn time_counts_a_suspension() {
+        let mut hands = Hands::new();
+        hands.pass(Duration::from_secs(1));
+        assert_eq!(hands.millis(), 1000);
+        // The boot clock runs while the machine sleeps; the wall clock was set back by as much meanwhile.
+        hands.boot += Duration::from_secs(8 * HOUR);
+        assert_eq!(hands.millis(), 8 * HOUR * 1000 + 1000);
+    }
+
+    #[test]
+    fn a_thousand_calls_within_a_millisecond_lose_no_time() {
+        let mut hands = Hands::new();
+        assert_eq!(hands.millis(), 0);
+        hands.wall -= Duration::from_secs(HOUR);
+        for _ in 0..3000 {
+            hands.pass(Duration::from_micros(1));
+            hands.millis();
+        }
+        assert_eq!(hands.millis(), 3);
+    }
+
+    #[test]
+    fn a_pause_between_the_two_readings_does_not_put_the_time_ahead() {
+        let mut hands = Hands::new();
+        hands.pass(Duration::from_secs(1));
+        let late = hands.boot + Duration::from_secs(5);
+        let start = Timestamp::from_millis(WALL * 1000);
         assert_eq!(
-            SystemClock::new().observe(before),
-            Timestamp::from_millis(0)
+            hands.clock.observe(hands.wall, late),
+            start + Duration::from_secs(1)
         );
+        // The next call, without a pause, shows the wall clock's time.
+        hands.pass(Duration::from_secs(6));
+        assert_eq!(hands.millis(), 7000);
+    }
+
+    #[test]
+    fn a_wall_clock_that_stands_at_1970_shows_how_much_time_has_passed() {
+        let boot = Duration::from_secs(500);
+        let mut clock = SystemClock::starting(Timestamp::from_millis(0), boot);
+        let mut at = |passed| clock.observe(Duration::ZERO, boot + Duration::from_secs(passed));
+        assert_eq!(at(0), Timestamp::from_millis(0));
+        assert_eq!(at(7), Timestamp::from_millis(7000));
+    }
+
+    #[test]
+    fn a_clock_begins_no_earlier_than_it_is_told() {
+        let start = Timestamp::from_millis(WALL * 1000 + 5);
+        let boot = Duration::from_secs(500);
+        let mut clock = SystemClock::starting(start, boot);
+        let behind = Duration::from_secs(WALL - HOUR);
+        assert_eq!(clock.observe(behind, boot), start);
+        let passed = Duration::from_secs(3);
+        assert_eq!(
+            clock.observe(behind + passed, boot + passed),
+            start + passed
+        );
+
+        let mut clock = SystemClock::starting(start, boot);
+        let ahead = Duration::from_secs(WALL + HOUR);
+        let expected = Timestamp::from_millis((WALL + HOUR) * 1000);
+        assert_eq!(clock.observe(ahead, boot), expected);
+    }
+
+    #[test]
+    fn a_time_beyond_all_numbers_is_the_last_that_there_is() {
+        let last = Timestamp::from_millis(u64::MAX);
+        let mut clock = SystemClock::starting(last, Duration::ZERO);
+        let boot = Duration::from_secs(1);
+        assert_eq!(clock.observe(Duration::MAX, boot), last);
+    }
+
+    #[test]
+    fn the_system_shows_its_wall_clock_and_a_time_that_passes() {
+        let before = wall_clock();
+        let mut clock = SystemClock::new();
+        let first = clock.now();
+        assert!(u128::from(first.as_millis()) >= before.as_millis());
+        let boot = boot_clock();
+        let start = first + Duration::from_secs(HOUR);
+        let mut from_start = SystemClock::no_earlier_than(start);
+        std::thread::sleep(Duration::from_millis(20));
+        let now = from_start.now();
+        let passed = boot_clock().saturating_sub(boot);
+        assert!(now >= start + Duration::from_millis(20));
+        assert!(now <= start + passed);
     }
 
     #[test]

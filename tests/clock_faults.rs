@@ -1,69 +1,88 @@
-//! A system clock that is set back, set forward, frozen, or jumps about, under a real process: what has ended never comes
-//! back, and the node goes on.
+//! A wall clock that is set back, set forward, frozen, or jumps about, under a real process: what has ended never comes
+//! back, no session lives longer than promised, and the node goes on.
 #![cfg(target_os = "linux")]
 
 mod common;
 
-use std::collections::HashMap;
+use std::thread;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, IteratorRandom};
 use rand::{RngExt, SeedableRng};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use common::fake_time::FakeTime;
-use common::{Node, command, text};
+use common::wrong_clock::{Ruled, Session};
 
 const NOW: u64 = 1_795_500_000;
 const HOUR: u64 = 3600;
 const YEAR: u64 = 365 * 24 * HOUR;
 const TTL: u64 = 100;
 
-fn start(clock: &FakeTime, arguments: &[&str]) -> Node {
-    let mut command = command(&["--ttl", "100"]);
-    command.args(arguments);
-    clock.rule(&mut command);
-    Node::spawn(&mut command)
-}
-
-fn create(node: &mut Node) -> (String, u64) {
-    let reply = node.ask(json!({"type": "create_session", "user_id": "alice"}));
-    let expires_at = reply["expires_at"].as_u64().expect("a time");
-    (text(&reply, "session_id"), expires_at)
-}
-
-/// For how long a session is still valid; nothing when it is not.
-fn validate(node: &mut Node, id: &str) -> Option<u64> {
-    let reply = node.ask(json!({"type": "validate_session", "session_id": id}));
-    reply["expires_in"].as_u64()
-}
-
 #[test]
 fn a_clock_set_back_an_hour_brings_nothing_back_and_lengthens_no_life() {
     let Some(clock) = FakeTime::at("clock-back", NOW) else {
         return;
     };
-    let mut node = start(&clock, &["--idle-timeout", "80"]);
-    let (first, expires_at) = create(&mut node);
-    assert_eq!(expires_at, NOW + 80);
+    let mut node = Ruled::start(&clock, &[]);
+    let mut first = node.create("alice", TTL, Some(80));
     clock.set(NOW + 60);
-    assert_eq!(validate(&mut node, &first), Some(40));
+    assert!(node.is_valid(&mut first));
 
     clock.set(NOW + 60 - HOUR);
-    assert_eq!(validate(&mut node, &first), Some(40));
-    let (second, expires_at) = create(&mut node);
-    assert_eq!(expires_at, NOW + 60 + 80);
+    assert!(node.is_valid(&mut first));
+    let mut second = node.create("alice", TTL, Some(80));
 
-    clock.set(NOW + TTL - 1);
-    assert_eq!(validate(&mut node, &first), Some(1));
-    clock.set(NOW + TTL);
-    assert_eq!(validate(&mut node, &first), None);
+    clock.set(NOW + TTL + 1);
+    assert!(!node.is_valid(&mut first));
     clock.set(NOW - HOUR);
-    assert_eq!(validate(&mut node, &first), None);
-    assert_eq!(validate(&mut node, &second), Some(60));
-    clock.set(NOW + 60 + TTL);
-    assert_eq!(validate(&mut node, &second), None);
-    node.finish().ended_well();
+    assert!(!node.is_valid(&mut first));
+    assert!(node.is_valid(&mut second));
+    clock.set(NOW + 60 + 2 * TTL);
+    assert!(!node.is_valid(&mut second));
+    node.node.finish().ended_well();
+}
+
+#[test]
+fn a_session_ends_in_time_while_the_clock_is_set_back() {
+    let Some(clock) = FakeTime::at("clock-back-end", NOW) else {
+        return;
+    };
+    let mut node = Ruled::start(&clock, &[]);
+    let before = node.create("alice", 3, None);
+    clock.set(NOW - 60);
+    let after = node.create("alice", 3, None);
+    node.outlive(before);
+    node.outlive(after);
+    node.node.finish().ended_well();
+}
+
+#[test]
+fn an_idle_timeout_goes_on_while_the_clock_is_set_back() {
+    let Some(clock) = FakeTime::at("clock-back-idle", NOW) else {
+        return;
+    };
+    let mut node = Ruled::start(&clock, &[]);
+    let mut used = node.create("alice", TTL, Some(2));
+    let mut unused = node.create("bob", TTL, Some(2));
+    clock.set(NOW - HOUR);
+    let end = unused.expires();
+    loop {
+        node.is_valid(&mut used);
+        // A list is no use of what it lists.
+        let (list, now) = node.ask(json!({"type": "list_sessions", "user_id": "bob"}));
+        let is_listed = list["sessions"] != json!([]);
+        assert!(is_listed || end.earliest <= now.latest, "ended early");
+        assert!(!is_listed || end.latest > now.earliest, "lives on");
+        if !is_listed {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(!node.is_valid(&mut unused));
+    node.is_valid(&mut used);
+    node.node.finish().ended_well();
 }
 
 #[test]
@@ -71,102 +90,90 @@ fn a_clock_set_forward_a_year_ends_everything_for_good() {
     let Some(clock) = FakeTime::at("clock-forward", NOW) else {
         return;
     };
-    let mut node = start(&clock, &[]);
-    let ids: Vec<_> = (0..100).map(|_| create(&mut node).0).collect();
-    clock.set(NOW + YEAR);
-    assert!(ids.iter().all(|id| validate(&mut node, id).is_none()));
-    clock.set(NOW);
-    assert!(ids.iter().all(|id| validate(&mut node, id).is_none()));
-    let stats = node.ask(json!({"type": "stats"}));
+    let mut node = Ruled::start(&clock, &[]);
+    let mut sessions: Vec<_> = (0..100).map(|_| node.create("alice", TTL, None)).collect();
+    for time in [NOW + YEAR, NOW] {
+        clock.set(time);
+        for session in &mut sessions {
+            assert!(!node.is_valid(session));
+        }
+    }
+    let (stats, _) = node.ask(json!({"type": "stats"}));
     assert_eq!(
         (&stats["sessions"], &stats["expired"]),
         (&json!(0), &json!(100))
     );
-    // Its time stays where it was until the system's has caught up.
-    let (id, expires_at) = create(&mut node);
-    assert_eq!(expires_at, NOW + YEAR + TTL);
-    assert_eq!(validate(&mut node, &id), Some(TTL));
-    node.finish().ended_well();
+    node.node.finish().ended_well();
 }
 
 #[test]
-fn a_frozen_clock_ends_nothing_and_stops_nothing() {
+fn a_clock_set_forward_and_corrected_at_once_lengthens_no_later_session() {
+    let Some(clock) = FakeTime::at("clock-corrected", NOW) else {
+        return;
+    };
+    let mut node = Ruled::start(&clock, &[]);
+    let mut before = node.create("alice", TTL, None);
+    clock.set(NOW + HOUR);
+    // It ends early, by no more than the jump.
+    assert!(!node.is_valid(&mut before));
+    clock.set(NOW);
+    let later = node.create("alice", 2, None);
+    let ahead = later.expires().earliest / 1000 - NOW;
+    assert!(ahead >= HOUR, "its time is ahead by the jump: {ahead}");
+    node.outlive(later);
+    node.node.finish().ended_well();
+}
+
+#[test]
+fn a_frozen_clock_freezes_no_session_and_stops_nothing() {
     let Some(clock) = FakeTime::at("clock-frozen", NOW) else {
         return;
     };
-    let mut node = start(&clock, &[]);
-    let ids: Vec<_> = (0..500).map(|_| create(&mut node).0).collect();
-    assert!(ids.iter().all(|id| validate(&mut node, id) == Some(TTL)));
-    let (gone, left) = ids.split_at(250);
-    for id in gone {
-        node.ask(json!({"type": "destroy_session", "session_id": id}));
+    let mut node = Ruled::start(&clock, &[]);
+    let short = node.create("alice", 2, None);
+    let mut sessions: Vec<_> = (0..500).map(|_| node.create("alice", HOUR, None)).collect();
+    assert!(sessions.iter_mut().all(|it| node.is_valid(it)));
+    let left = sessions.split_off(250);
+    for session in &sessions {
+        node.ask(json!({"type": "destroy_session", "session_id": session.id}));
     }
-    assert!(gone.iter().all(|id| validate(&mut node, id).is_none()));
-    assert!(left.iter().all(|id| validate(&mut node, id) == Some(TTL)));
-    node.finish().ended_well();
+    for session in sessions {
+        let request = json!({"type": "validate_session", "session_id": session.id});
+        assert_eq!(node.ask(request).0["type"], "session_invalid");
+    }
+    node.outlive(short);
+    for mut session in left {
+        assert!(node.is_valid(&mut session));
+    }
+    node.node.finish().ended_well();
 }
 
 #[test]
-fn a_clock_that_jumps_about_revives_no_session_and_shortens_none() {
+fn a_clock_that_jumps_about_revives_no_session_and_changes_no_life() {
     let Some(clock) = FakeTime::at("clock-jumps", NOW) else {
         return;
     };
     let mut random = StdRng::seed_from_u64(1);
-    let mut node = start(&clock, &[]);
-    // The latest time that the node has seen is its time.
-    let mut latest = NOW;
-    let mut ends: HashMap<String, u64> = HashMap::new();
-    let mut ids = Vec::new();
-    for step in 0..2000 {
+    let mut node = Ruled::start(&clock, &[]);
+    let mut sessions: Vec<Session> = Vec::new();
+    let (mut valid, mut invalid) = (0, 0);
+    for _ in 0..2000 {
+        let (_, now) = node.ask(json!({"type": "echo", "echo": null}));
+        let now = now.latest / 1000;
         let jump = *[1, 30, HOUR, YEAR].choose(&mut random).expect("some");
-        let time = if random.random_bool(0.6) {
-            latest.saturating_sub(random.random_range(0..=jump))
+        clock.set(if random.random_bool(0.6) {
+            now - random.random_range(0..=jump)
         } else {
-            latest + random.random_range(0..=jump.min(60))
-        };
-        clock.set(time);
-        latest = latest.max(time);
+            now + random.random_range(0..=jump.min(60))
+        });
         if random.random_bool(0.4) {
-            let (id, expires_at) = create(&mut node);
-            assert_eq!(expires_at, latest + TTL, "step {step}");
-            ends.insert(id.clone(), expires_at);
-            ids.push(id);
-        } else if let Some(id) = ids.choose(&mut random) {
-            let left = ends[id].checked_sub(latest).filter(|left| *left > 0);
-            assert_eq!(validate(&mut node, id), left, "step {step}");
+            sessions.push(node.create("alice", TTL, None));
+        } else if let Some(index) = (0..sessions.len()).choose(&mut random) {
+            // Checks that the answer is the right one by the node's time.
+            let is_valid = node.is_valid(&mut sessions[index]);
+            *(if is_valid { &mut valid } else { &mut invalid }) += 1;
         }
     }
-    node.finish().ended_well();
-}
-
-#[cfg(feature = "sqlite")]
-#[test]
-fn a_node_that_starts_again_in_the_past_knows_what_it_had_said_to_have_ended() {
-    let Some(clock) = FakeTime::at("clock-restart", NOW) else {
-        return;
-    };
-    let place = common::place::Place::new("clock-restart-file");
-    let store = format!("sqlite:{}", place.file().display());
-    let arguments = ["--store", &store];
-    let mut node = start(&clock, &arguments);
-    let ids: [_; 3] = std::array::from_fn(|_| create(&mut node).0);
-    let [expired, destroyed, regenerated] = &ids;
-    clock.set(NOW + 50);
-    let ask = |node: &mut Node, request: Value| node.ask(request)["type"].clone();
-    ask(
-        &mut node,
-        json!({"type": "destroy_session", "session_id": destroyed}),
-    );
-    let request = json!({"type": "regenerate_session", "old_session_id": regenerated});
-    assert_eq!(ask(&mut node, request), "session_regenerated");
-    clock.set(NOW + TTL);
-    assert_eq!(validate(&mut node, expired), None);
-    node.finish().ended_well();
-
-    clock.set(NOW - HOUR);
-    let mut node = start(&clock, &arguments);
-    for id in [expired, destroyed, regenerated] {
-        assert_eq!(validate(&mut node, id), None);
-    }
-    node.finish().ended_well();
+    assert!(valid > 10 && invalid > 100, "{valid} valid, {invalid} not");
+    node.node.finish().ended_well();
 }

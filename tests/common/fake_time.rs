@@ -1,8 +1,10 @@
-//! The system's clock as a real process sees it, set by hand: with libfaketime, which answers instead of the system.
+//! The wall clock as a real process sees it, set by hand: with libfaketime, which answers instead of the C library. The
+//! boot clock stays true, since the node asks the kernel for it.
 
 // Each test file is a crate of its own and uses only a part of this.
 #![allow(dead_code)]
 
+use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -23,6 +25,7 @@ const PLACES: &[&str] = &[
 pub struct FakeTime {
     library: PathBuf,
     place: Place,
+    shows: Cell<u64>,
 }
 
 impl FakeTime {
@@ -40,7 +43,12 @@ impl FakeTime {
             return None;
         };
         let place = Place::new(test);
-        let clock = Self { library, place };
+        let shows = Cell::new(unix_seconds);
+        let clock = Self {
+            library,
+            place,
+            shows,
+        };
         clock.set(unix_seconds);
         Some(clock)
     }
@@ -54,6 +62,12 @@ impl FakeTime {
         let written = self.place.file().with_extension("new");
         fs::write(&written, text).expect("the file can be written");
         fs::rename(&written, self.place.file()).expect("the file can be replaced");
+        self.shows.set(unix_seconds);
+    }
+
+    /// What it shows, in seconds since 1970.
+    pub fn shows(&self) -> u64 {
+        self.shows.get()
     }
 
     /// Puts a process under this clock.

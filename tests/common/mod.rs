@@ -11,6 +11,8 @@ pub mod place;
 #[cfg(feature = "redis")]
 pub mod redis_server;
 pub mod timed;
+#[cfg(target_os = "linux")]
+pub mod wrong_clock;
 
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -13,10 +13,11 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use session_node::audit::Audit;
-use session_node::clock::SystemClock;
+use session_node::clock::{Clock, SystemClock};
 use session_node::handler::Handler;
 use session_node::id::IdGenerator;
 #[cfg(feature = "redis")]
@@ -25,7 +26,7 @@ use session_node::store::RedisStore;
 use session_node::store::SqliteStore;
 use session_node::store::{MemoryStore, Store};
 use session_node::{Node, Options, RunError};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::audit_file::AuditFile;
 use crate::cli::{Arguments, StoreUrl};
@@ -34,6 +35,9 @@ use crate::stop::{Stopped, UntilSignal};
 /// What a person at a terminal reads first.
 const HINT: &str = "session-node: type or paste one JSON object, on one line or over several, such as \
                     {\"type\":\"create_session\",\"user_id\":\"alice\"}; Ctrl-D ends\n";
+/// By how much a store may be ahead of the system's clock before it is worth a warning: more than the clocks of
+/// machines differ by that keep them set.
+const MUCH_AHEAD: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let _flush_at_end = match stderr::start() {
@@ -68,9 +72,11 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let ids = IdGenerator::from_system(arguments.id_format())
         .context("cannot seed the generator of session ids from the operating system")?;
+    let store = open_store(arguments)?;
+    let clock = start_clock(&store, &arguments.store());
     let mut node = Node::new(
-        open_store(arguments)?,
-        SystemClock::new(),
+        store,
+        clock,
         Handler::new(ids, arguments.terms()),
         Options {
             max_line_bytes: arguments.max_line_bytes,
@@ -126,6 +132,19 @@ fn open_store(arguments: &Arguments) -> anyhow::Result<Box<dyn Store>> {
 
 fn open_audit(path: &Path) -> anyhow::Result<AuditFile> {
     AuditFile::open(path).with_context(|| format!("--audit: cannot append to {}", path.display()))
+}
+
+/// The system's clock, which begins no earlier than the store was last written.
+fn start_clock(store: &dyn Store, name: &StoreUrl) -> SystemClock {
+    let earliest = store.earliest_now();
+    let ahead = earliest.since(SystemClock::new().now());
+    if ahead > MUCH_AHEAD {
+        let ahead = humantime::format_duration(Duration::from_secs(ahead.as_secs()));
+        warn!(
+            "--store: {name} was last written {ahead} ahead of the system's clock; time goes on from there"
+        );
+    }
+    SystemClock::no_earlier_than(earliest)
 }
 
 fn log_to_stderr(level: tracing::Level) {

@@ -157,6 +157,49 @@ fn a_batch_that_only_reads_leaves_the_file_alone() {
 }
 
 #[test]
+fn every_batch_that_writes_leaves_its_time_in_the_file_and_no_other_does() {
+    let place = Place::new("written-at");
+    let mut store = open(&place);
+    let written_at = || number(&place, "SELECT written_at FROM totals").unsigned_abs();
+    assert_eq!(written_at(), 0);
+    let mut leaves_its_time = |millis: u64, operation| {
+        apply(&mut store, millis, operation);
+        let now = START + Duration::from_millis(millis);
+        written_at() == now.as_millis()
+    };
+    let regenerate = || Operation::Regenerate {
+        old: SessionKey::of("a"),
+        new: SessionKey::of("b"),
+        changes: None,
+    };
+    let destroy = |id| Operation::Destroy {
+        key: SessionKey::of(id),
+    };
+    let minute = Some(Duration::from_secs(60));
+    assert!(leaves_its_time(10, create("a", minute)));
+    assert!(!leaves_its_time(20, validate("a")));
+    assert!(!leaves_its_time(30, validate("nobody")));
+    assert!(!leaves_its_time(40, destroy("nobody")));
+    assert!(!leaves_its_time(50, Operation::Stats));
+    assert!(leaves_its_time(60, regenerate()));
+    assert!(!leaves_its_time(70, regenerate()));
+    // A use that is written.
+    assert!(leaves_its_time(1100, validate("b")));
+    assert!(leaves_its_time(1200, destroy("b")));
+    assert!(leaves_its_time(1300, create("c", minute)));
+    // The end that is found when the session is asked for, or when all sessions are counted.
+    assert!(leaves_its_time(61_300, validate("c")));
+    assert!(leaves_its_time(61_400, create("d", minute)));
+    assert!(leaves_its_time(121_400, Operation::Stats));
+    // A clock that is behind.
+    assert!(!leaves_its_time(1000, create("e", None)));
+    drop(store);
+    let latest = START + Duration::from_millis(121_400);
+    assert_eq!(written_at(), latest.as_millis());
+    assert_eq!(open(&place).earliest_now(), latest);
+}
+
+#[test]
 fn a_store_that_cannot_write_still_knows_its_sessions_and_writes_again_when_it_can() {
     let place = Place::new("locked");
     let mut store = open(&place);

@@ -314,11 +314,24 @@ pub trait Store {
     /// - A session that has expired at `now` is not there, whether or not it is still in memory.
     /// - An operation that fails does not keep the others from being carried out.
     fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes);
+
+    /// The earliest `now` at which [`Store::apply`] may be called on a store that has just been opened. At an earlier
+    /// one, sessions that had expired before the store was closed could be live again. Give it to
+    /// [`SystemClock::no_earlier_than`](crate::clock::SystemClock::no_earlier_than).
+    ///
+    /// A store that remembers nothing, or has a clock of its own, allows any time.
+    fn earliest_now(&self) -> Timestamp {
+        Timestamp::from_millis(0)
+    }
 }
 
 impl<S: Store + ?Sized> Store for Box<S> {
     fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
         self.as_mut().apply(now, batch, outcomes);
+    }
+
+    fn earliest_now(&self) -> Timestamp {
+        self.as_ref().earliest_now()
     }
 }
 

@@ -104,7 +104,7 @@ impl<'a> Batch<'a> {
             let outcome = self.apply_one(operation)?;
             self.outcomes.push(Ok(outcome));
         }
-        self.tables.finish()?;
+        self.tables.finish(self.now)?;
         Ok(self.counters)
     }
 

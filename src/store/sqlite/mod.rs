@@ -52,6 +52,7 @@ pub use schema::OpenError;
 pub struct SqliteStore {
     path: PathBuf,
     connection: Connection,
+    earliest_now: Timestamp,
     policy: Policy,
     uses: Uses,
     counters: Counters,
@@ -84,9 +85,11 @@ impl SqliteStore {
     /// When the file cannot be made, read or written, or holds something else than sessions in a form that this
     /// version knows.
     pub fn open(path: &Path, policy: Policy) -> Result<Self, OpenError> {
+        let (connection, earliest_now) = schema::open(path)?;
         Ok(Self {
             path: path.to_owned(),
-            connection: schema::open(path)?,
+            connection,
+            earliest_now,
             policy,
             uses: Uses::new(rand::random()),
             counters: Counters::default(),
@@ -219,6 +222,11 @@ fn only_reads(operation: &Operation<'_>) -> bool {
 }
 
 impl Store for SqliteStore {
+    /// When the file was last written before it was opened here, by the latest clock of those that wrote it.
+    fn earliest_now(&self) -> Timestamp {
+        self.earliest_now
+    }
+
     fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
         if batch.is_empty() {
             return;

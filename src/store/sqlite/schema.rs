@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+use crate::session::Timestamp;
+
 /// Each step makes a file of the version that is its place in this list into one of the next version. Version 0 is
 /// an empty file. A step that was once released is never changed.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// Times are milliseconds since 1970. A key is the first half of the SHA-256 digest of a session id.
 ///
@@ -55,6 +57,14 @@ const VERSION_1: &str = "
         users INTEGER NOT NULL
     ) STRICT;
     INSERT INTO totals VALUES (1, 0, 0);
+";
+
+/// The latest time at which the file was written: a node that opens it begins no earlier, lest a clock that was set
+/// back while no node ran bring expired sessions back. A file of version 1 does not tell, but was written when its
+/// youngest session began.
+const VERSION_2: &str = "
+    ALTER TABLE totals ADD COLUMN written_at INTEGER NOT NULL DEFAULT 0;
+    UPDATE totals SET written_at = coalesce((SELECT created_at FROM sessions ORDER BY id DESC LIMIT 1), 0);
 ";
 
 /// `application_id` of a file of sessions, so that no other program's database is taken for one: \"SNOD\".
@@ -122,9 +132,15 @@ impl From<rusqlite::Error> for Why {
     }
 }
 
-/// Opens the file at `path`, which is made if it is not there, and brings it up to date.
-pub fn open(path: &Path) -> Result<Connection, OpenError> {
-    open_as(path, MIGRATIONS).map_err(|why| OpenError {
+/// Opens the file at `path`, which is made if it is not there, and brings it up to date. Tells when it was last
+/// written.
+pub fn open(path: &Path) -> Result<(Connection, Timestamp), OpenError> {
+    let connection = open_as(path, MIGRATIONS);
+    let opened = connection.and_then(|connection| {
+        let written_at = written_at(&connection)?;
+        Ok((connection, written_at))
+    });
+    opened.map_err(|why| OpenError {
         path: path.to_owned(),
         why,
     })
@@ -211,9 +227,17 @@ fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Why> 
     Ok(())
 }
 
+fn written_at(connection: &Connection) -> rusqlite::Result<Timestamp> {
+    let sql = "SELECT written_at FROM totals";
+    let millis: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(Timestamp::from_millis(millis.unsigned_abs()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::SessionKey;
+    use crate::store::{Operation, Outcome, Outcomes, Policy, SqliteStore, Store};
     use std::fs;
 
     /// A directory that goes with the test.
@@ -246,8 +270,11 @@ mod tests {
         fs::write(&path, "").expect("a file");
         for _ in 0..2 {
             let connection = open_as(&path, MIGRATIONS).expect("a file of sessions");
-            assert_eq!(number(&connection, "PRAGMA user_version"), 1);
-            assert_eq!(number(&connection, "SELECT sessions FROM totals"), 0);
+            assert_eq!(number(&connection, "PRAGMA user_version"), 2);
+            assert_eq!(
+                number(&connection, "SELECT sessions + written_at FROM totals"),
+                0
+            );
             assert_eq!(number(&connection, "PRAGMA synchronous"), 2);
         }
     }
@@ -256,7 +283,7 @@ mod tests {
     fn a_file_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_holds() {
         let directory = Directory::new("older");
         let path = directory.0.join("sessions.db");
-        let older = open_as(&path, MIGRATIONS).expect("a file of sessions");
+        let older = open_as(&path, &[VERSION_1]).expect("a file of sessions");
         older
             .execute_batch("UPDATE totals SET sessions = 7")
             .expect("a change");
@@ -271,7 +298,7 @@ mod tests {
             assert_eq!(number(&newer, "PRAGMA user_version"), 2);
             assert_eq!(number(&newer, "SELECT sessions + more FROM totals"), 12);
         }
-        let refused = open_as(&path, MIGRATIONS);
+        let refused = open_as(&path, &[VERSION_1]);
         assert!(matches!(refused, Err(Why::Newer { found: 2, known: 1 })));
     }
 
@@ -279,11 +306,49 @@ mod tests {
     fn a_migration_that_fails_leaves_the_file_as_it_was() {
         let directory = Directory::new("failing");
         let path = directory.0.join("sessions.db");
-        drop(open_as(&path, MIGRATIONS).expect("a file of sessions"));
+        drop(open_as(&path, &[VERSION_1]).expect("a file of sessions"));
         let next = [VERSION_1, "DELETE FROM totals; DELETE FROM no_such_table"];
         assert!(matches!(open_as(&path, &next), Err(Why::Sqlite(_))));
-        let connection = open_as(&path, MIGRATIONS).expect("a file of sessions");
+        let connection = open_as(&path, &[VERSION_1]).expect("a file of sessions");
         assert_eq!(number(&connection, "SELECT count(*) FROM totals"), 1);
+    }
+
+    #[test]
+    fn a_file_of_version_1_keeps_its_sessions_and_tells_when_the_youngest_began() {
+        let directory = Directory::new("version-1");
+        let path = directory.0.join("sessions.db");
+        let older = open_as(&path, &[VERSION_1]).expect("a file of sessions");
+        let key = SessionKey::of("an id");
+        let sql = "INSERT INTO sessions (key, user, created_at, auth_time, last_used_at, used_by, ends_at, due_at) \
+                   VALUES (?1, 'alice', ?2, ?2, ?2, 7, ?3, ?3)";
+        for (key, begun, end) in [(SessionKey::of("another"), 4000, 5000), (key, 4500, 9000)] {
+            older
+                .execute(sql, (key.as_bytes(), begun, end))
+                .expect("a session");
+        }
+        let sql = "UPDATE totals SET sessions = 2, users = 1";
+        older.execute(sql, []).expect("totals");
+        drop(older);
+
+        let mut store = SqliteStore::open(&path, Policy::default()).expect("a file of sessions");
+        assert_eq!(store.earliest_now(), Timestamp::from_millis(4500));
+        let mut outcomes = Outcomes::new();
+        let conditions = None;
+        let batch = [Operation::Validate { key, conditions }, Operation::Stats];
+        store.apply(Timestamp::from_millis(5500), &batch, &mut outcomes);
+        let [
+            Ok(Outcome::Valid { expires_at, .. }),
+            Ok(Outcome::Stats { sessions, .. }),
+        ] = outcomes.list()
+        else {
+            panic!("{outcomes:?}");
+        };
+        assert_eq!(expires_at, &Timestamp::from_millis(9000));
+        assert_eq!(sessions, &Some(1));
+        drop(store);
+        // That one had expired was written at the time that the node had.
+        let (_, written_at) = open(&path).expect("a file of sessions");
+        assert_eq!(written_at, Timestamp::from_millis(5500));
     }
 
     #[test]

@@ -69,6 +69,7 @@ pub struct Tables<'c> {
     /// As they are to be when the transaction ends, once they are known.
     totals: Cell<Option<Totals>>,
     totals_changed: Cell<bool>,
+    has_written: Cell<bool>,
 }
 
 /// The columns of a [`Row`], in the order in which [`read_row`] takes them.
@@ -89,6 +90,7 @@ impl<'c> Tables<'c> {
             may_write,
             totals: Cell::new(None),
             totals_changed: Cell::new(false),
+            has_written: Cell::new(false),
         }
     }
 
@@ -267,11 +269,20 @@ impl<'c> Tables<'c> {
         Ok(())
     }
 
-    /// Writes what is written once for a whole transaction: the totals, if they have changed.
-    pub fn finish(self) -> Result<()> {
+    /// Writes what a transaction that writes anything writes once: when that was, and the totals if they have changed.
+    pub fn finish(self, now: Timestamp) -> Result<()> {
+        if !self.has_written.get() {
+            return Ok(());
+        }
+        // The larger of the two, since another node's clock may be ahead of this one's.
         if let Some(totals) = self.totals.get().filter(|_| self.totals_changed.get()) {
-            self.write("UPDATE totals SET sessions = ?1, users = ?2")?
-                .execute((totals.sessions, totals.users))?;
+            let sql =
+                "UPDATE totals SET written_at = max(written_at, ?1), sessions = ?2, users = ?3";
+            self.write(sql)?
+                .execute((millis(now), totals.sessions, totals.users))?;
+        } else {
+            self.write("UPDATE totals SET written_at = max(written_at, ?1)")?
+                .execute([millis(now)])?;
         }
         Ok(())
     }
@@ -292,6 +303,7 @@ impl<'c> Tables<'c> {
         if !self.may_write {
             return Err(Interruption::NeedsToWrite);
         }
+        self.has_written.set(true);
         Ok(self.connection.prepare_cached(sql)?)
     }
 }

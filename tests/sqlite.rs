@@ -1,9 +1,12 @@
 //! Sessions in a SQLite file: beyond the end of the process, and for several nodes at once.
-#![cfg(feature = "sqlite")]
+#![cfg(all(unix, feature = "sqlite"))]
 
 mod common;
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -197,6 +200,67 @@ fn every_batch_that_writes_leaves_its_time_in_the_file_and_no_other_does() {
     let latest = START + Duration::from_millis(121_400);
     assert_eq!(written_at(), latest.as_millis());
     assert_eq!(open(&place).earliest_now(), latest);
+}
+
+/// The modes of the file, the log and its index while a node runs that creates its files under this umask.
+fn modes(place: &Place, umask: &str) -> [u32; 3] {
+    let program = common::command(&[]).get_program().to_owned();
+    let run = format!("umask {umask}; exec \"$0\" \"$@\"");
+    let mut node = Node::spawn(
+        Command::new("sh")
+            .args(["-c", &run])
+            .arg(program)
+            .args(["--store", &place.url()])
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
+    node.ask(r#"{"type":"create_session","user_id":"alice"}"#);
+    let modes = ["", "-wal", "-shm"].map(|end| {
+        let file = place.0.join(format!("sessions.db{end}"));
+        mode(&file)
+    });
+    node.finish().ended_well();
+    modes
+}
+
+fn mode(path: &Path) -> u32 {
+    let metadata = fs::metadata(path).expect("the file is there");
+    metadata.permissions().mode() & 0o777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("the owner may");
+}
+
+#[test]
+fn only_its_owner_may_read_a_new_file_and_an_existing_one_keeps_its_mode() {
+    let place = Place::new("modes");
+    assert_eq!(modes(&place, "022"), [0o600; 3]);
+    set_mode(&place.file(), 0o640);
+    assert_eq!(modes(&place, "022"), [0o640; 3]);
+
+    let place = Place::new("modes-of-empty");
+    fs::write(place.file(), "").expect("a file");
+    set_mode(&place.file(), 0o660);
+    assert_eq!(modes(&place, "077"), [0o660; 3]);
+}
+
+#[test]
+fn a_path_is_a_path_even_where_sqlite_would_take_it_for_something_else() {
+    let place = Place::new("odd-names");
+    let target = place.0.join("target.db");
+    symlink(&target, place.file()).expect("a link to what is not there yet");
+    drop(open(&place));
+    assert_eq!(mode(&target), 0o600);
+    for name in [":memory:", "file:sessions?mode=ro"] {
+        let mut command = common::command(&["--store", &format!("sqlite:{name}")]);
+        let mut node = Node::spawn(command.current_dir(&place.0));
+        node.ask(r#"{"type":"create_session","user_id":"alice"}"#);
+        assert_eq!(mode(&place.0.join(name)), 0o600);
+        node.finish().ended_well();
+    }
 }
 
 #[test]

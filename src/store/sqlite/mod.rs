@@ -78,7 +78,7 @@ enum Failure {
 }
 
 impl SqliteStore {
-    /// The sessions in the file at `path`, which is made if it is not there.
+    /// The sessions in the file at `path`. Where there is none, a new one is made that only its owner may read.
     ///
     /// # Errors
     ///

@@ -1,6 +1,9 @@
 //! The form of the file, and how a file comes to have it.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io;
+use std::path::{self, Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -106,6 +109,8 @@ enum Why {
     Sqlite(rusqlite::Error),
     #[error("the directory {0} does not exist")]
     NoDirectory(PathBuf),
+    #[error("it cannot be made: {0}")]
+    Creation(io::Error),
     #[error("it is a directory")]
     IsDirectory,
     #[error("it is read-only, or its directory is")]
@@ -155,6 +160,9 @@ fn open_as(path: &Path, migrations: &[&str]) -> Result<Connection, Why> {
     if let Some(directory) = directory.filter(|directory| !directory.is_dir()) {
         return Err(Why::NoDirectory(directory.to_owned()));
     }
+    // In full: to SQLite, some relative paths are no files.
+    let path = &path::absolute(path).map_err(Why::Creation)?;
+    create(path).map_err(Why::Creation)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -166,6 +174,23 @@ fn open_as(path: &Path, migrations: &[&str]) -> Result<Connection, Why> {
     connection.execute_batch(SETTINGS)?;
     migrate(&mut connection, migrations)?;
     Ok(connection)
+}
+
+/// Makes a file that only its owner may read and write, if there is none. SQLite would make one that everybody may
+/// read. Beside the file, it makes the log and its index, with the file's own mode.
+fn create(path: &Path) -> io::Result<()> {
+    /// On Unix, closing a file drops the locks that the whole process has on it. So no other thread may find the file
+    /// and let SQLite lock it before it is closed here.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if path.try_exists()? {
+        return Ok(());
+    }
+    let mut options = File::options();
+    options.write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 /// The version of a file that is ours, or is empty.

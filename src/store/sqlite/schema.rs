@@ -62,9 +62,9 @@ const VERSION_1: &str = "
     INSERT INTO totals VALUES (1, 0, 0);
 ";
 
-/// The latest time at which the file was written: a node that opens it begins no earlier, lest a clock that was set
-/// back while no node ran bring expired sessions back. A file of version 1 does not tell, but was written when its
-/// youngest session began.
+/// `written_at` is the latest time at which a node wrote the file. A node that opens it begins no earlier, so a clock
+/// that was set back while no node ran revives no session. A file of version 1 does not tell its time, but some node
+/// wrote it when its youngest session began.
 const VERSION_2: &str = "
     ALTER TABLE totals ADD COLUMN written_at INTEGER NOT NULL DEFAULT 0;
     UPDATE totals SET written_at = coalesce((SELECT created_at FROM sessions ORDER BY id DESC LIMIT 1), 0);

@@ -342,6 +342,30 @@ fn a_message_without_a_sender_is_told_with_its_number_on_a_bare_stream_alone() {
 }
 
 #[test]
+fn a_name_that_is_no_text_leads_to_nobody() {
+    let (good, answer) = envelope();
+    let body = r#","body":{"type":"stats","msg_id":7}}"#;
+    for names in [
+        &b"\"src\":\"c\xff\",\"dest\":\"n1\""[..],
+        b"\"src\":\"c1\",\"dest\":\"n\xff\"",
+        b"\"src\":\"\0\",\"dest\":\"\0\"",
+    ] {
+        let line = [b"{", names, body.as_bytes()].concat();
+        let output = run(DEFAULTS, [good.as_bytes(), &line].join(&b'\n')).ended_well();
+        assert_eq!(output.lines(), [&*answer]);
+        assert!(
+            output
+                .stderr
+                .starts_with(" WARN line 2: every string must be UTF-8"),
+            "{}",
+            output.stderr
+        );
+        let output = run(DEFAULTS, [SENTINEL.as_bytes(), &line].join(&b'\n')).ended_well();
+        assert!(output.lines()[1].starts_with(r#"{"type":"error","in_reply_to":7,"#));
+    }
+}
+
+#[test]
 fn the_latest_message_that_could_be_read_says_whether_a_stream_is_bare() {
     let (good, answer) = envelope();
     let ok = |line: &str, answer: &str| (line.as_bytes().to_vec(), Ok(answer.to_owned()));

@@ -183,16 +183,9 @@ pub fn decode_beginning(beginning: &[u8], max_bytes: usize) -> Fault<'static> {
 
 /// Whether a line is by itself a whole object with a `body` or a `type`.
 pub fn is_whole(line: &[u8]) -> bool {
-    let inside = line.trim_ascii();
-    let looks_whole = inside.starts_with(b"{") && inside.ends_with(b"}");
-    let text = Some(line)
-        .filter(|_| looks_whole)
-        .map(String::from_utf8_lossy);
-    text.is_some_and(|text| {
-        MessageFields::read_any(&text).is_ok_and(|message| {
-            message.body_is != BodyIs::Absent || !message.body.kind.is_absent()
-        })
-    })
+    let text = String::from_utf8_lossy(line);
+    MessageFields::read_any(&text)
+        .is_ok_and(|message| message.body_is != BodyIs::Absent || !message.body.kind.is_absent())
 }
 
 /// Why `text` cannot be read as an object. Judged by the grammar alone, over the whole text: that it is no object shows

@@ -150,7 +150,7 @@ pub(super) fn explain<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Incoming<'
 /// As [`explain`], of bytes that are no text, or that hold NUL, which JSON does not allow in a string: U+FFFD takes
 /// their place.
 fn explain_repaired<'a>(bytes: &[u8]) -> Result<Incoming<'a>, Fault<'a>> {
-    let text = String::from_utf8_lossy(bytes).replace('\0', REPLACEMENT);
+    let text = repaired(bytes);
     let no_text = first_that_is_no_text(bytes);
     let fault = if let Ok(message) = MessageFields::read_any(&text) {
         let fault = Fault::of(Unreadable::NotText(no_text), &message);
@@ -171,10 +171,15 @@ fn explain_repaired<'a>(bytes: &[u8]) -> Result<Incoming<'a>, Fault<'a>> {
     Err(fault.without_repaired_names().into_owned())
 }
 
+/// The text that is nearest to `bytes`.
+fn repaired(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace('\0', REPLACEMENT)
+}
+
 /// What is wrong with a message that is too long, and whom to tell as far as its `beginning` says so.
 #[cold]
 pub fn decode_beginning(beginning: &[u8], max_bytes: usize) -> Fault<'static> {
-    let text = String::from_utf8_lossy(beginning).replace('\0', REPLACEMENT);
+    let text = repaired(beginning);
     // The cut may have gone through a number.
     let intact = text.trim_end_matches(|last: char| last.is_ascii_digit());
     let fault = Fault::of(Unreadable::TooLong(max_bytes), &before_fault(intact));
@@ -183,8 +188,7 @@ pub fn decode_beginning(beginning: &[u8], max_bytes: usize) -> Fault<'static> {
 
 /// Whether a line is by itself a whole object with a `body` or a `type`.
 pub fn is_whole(line: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(line);
-    MessageFields::read_any(&text)
+    MessageFields::read_any(&repaired(line))
         .is_ok_and(|message| message.body_is != BodyIs::Absent || !message.body.kind.is_absent())
 }
 

@@ -32,7 +32,13 @@ impl Timestamp {
         self.0 / 1000
     }
 
-    /// The time from `earlier` until this moment; none when it is not earlier.
+    /// The start of the second that this moment is in.
+    #[must_use]
+    pub const fn start_of_second(self) -> Self {
+        Self(self.0 / 1000 * 1000)
+    }
+
+    /// The time from `earlier` until this moment; zero if `earlier` is later.
     pub const fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }

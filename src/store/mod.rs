@@ -37,6 +37,7 @@
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+mod rules;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 

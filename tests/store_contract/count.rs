@@ -38,6 +38,19 @@ macro_rules! tests_with_count {
         }
 
         #[test]
+        fn a_create_under_the_key_of_another_users_session_replaces_it_too() {
+            let mut store = bench(Policy::default());
+            store.one(create("a", "alice", HOUR));
+            assert_eq!(store.one(create("a", "bob", HOUR)), Seen::Created);
+            assert_eq!(store.one(validate("a")), valid("bob"));
+            assert_eq!(store.list("alice", None, 10), (vec![], false));
+            store.assert_live(1, 1);
+            assert_eq!(store.one(destroy("a")), Seen::Destroyed);
+            assert_eq!(store.one(validate("a")), Seen::Invalid);
+            store.assert_live(0, 0);
+        }
+
+        #[test]
         fn a_session_that_takes_the_place_of_an_evicted_one_needs_no_room() {
             let mut store = bench(Policy {
                 max_sessions: 2,

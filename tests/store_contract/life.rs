@@ -19,6 +19,26 @@ macro_rules! tests_of_life {
         }
 
         #[test]
+        fn a_create_under_a_key_that_is_taken_replaces_the_session_that_had_it() {
+            let mut store = bench(Policy::default());
+            store.one(create_with(
+                "a",
+                "alice",
+                Some("{\"old\":1}"),
+                Some("bound"),
+            ));
+            store.one(create("b", "alice", HOUR));
+            assert_eq!(store.one(create("a", "alice", HOUR)), Seen::Created);
+            assert_eq!(store.one(validate("a")), valid("alice"));
+            assert_eq!(store.handles("alice").len(), 2);
+            assert_eq!(store.one(destroy("a")), Seen::Destroyed);
+            assert_eq!(store.one(validate("a")), Seen::Invalid);
+            assert_eq!(store.handles("alice").len(), 1);
+            assert_eq!(store.one(validate("b")), valid("alice"));
+            store.assert_live(1, 1);
+        }
+
+        #[test]
         fn a_key_that_was_never_created_is_invalid() {
             let mut store = bench(Policy::default());
             assert_eq!(store.one(validate("a")), Seen::Invalid);

@@ -17,6 +17,23 @@ impl<T> Links<T> {
     };
 }
 
+impl<T> Links<T> {
+    /// The member behind this one, or none.
+    pub fn next(&self) -> Slot<T> {
+        self.next
+    }
+}
+
+/// The members of a list from `first` on, which may be none.
+pub fn iterate<'a, T>(
+    first: Slot<T>,
+    slab: &'a Slab<T>,
+    links: impl Fn(&T) -> &Links<T> + 'a,
+) -> impl Iterator<Item = Slot<T>> + 'a {
+    let member = |slot: Slot<T>| Some(slot).filter(|slot| !slot.is_none());
+    std::iter::successors(member(first), move |slot| member(links(&slab[*slot]).next))
+}
+
 /// The ends of a list, oldest member first.
 pub struct List<T> {
     first: Slot<T>,
@@ -36,18 +53,6 @@ impl<T> List<T> {
 
     pub fn is_empty(&self) -> bool {
         self.first.is_none()
-    }
-
-    /// The members, oldest first.
-    pub fn iter<'a>(
-        &self,
-        slab: &'a Slab<T>,
-        links: impl Fn(&T) -> &Links<T> + 'a,
-    ) -> impl Iterator<Item = Slot<T>> + 'a {
-        let member = |slot: Slot<T>| Some(slot).filter(|slot| !slot.is_none());
-        std::iter::successors(member(self.first), move |slot| {
-            member(links(&slab[*slot]).next)
-        })
     }
 
     /// Adds `slot` at the end. `links` says which of a value's links this list runs through.
@@ -115,7 +120,7 @@ mod tests {
             for number in order {
                 list.remove(&mut slab, members[number], links);
                 left.retain(|member| *member != members[number]);
-                let seen: Vec<_> = list.iter(&slab, |member| &member.links).collect();
+                let seen: Vec<_> = iterate(list.first(), &slab, |member| &member.links).collect();
                 assert!(seen == left, "after {number} of {order:?}");
             }
             assert!(list.is_empty());

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use compact_str::CompactString;
 
 use super::index::Index;
-use super::list::{Links, List};
+use super::list::{Links, List, iterate};
 use super::slab::{Slab, Slot};
 use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
 use crate::store::{Extras, Operation};
@@ -187,13 +187,6 @@ impl Tables {
         self.users.len()
     }
 
-    /// A session, and the name of its user.
-    pub fn session_and_user(&mut self, slot: Slot<Session>) -> (&mut Session, &str) {
-        let session = &mut self.sessions[slot];
-        let user = &self.users[session.user].name;
-        (session, user)
-    }
-
     pub fn name_of_user(&self, session: &Session) -> &str {
         &self.users[session.user].name
     }
@@ -210,13 +203,26 @@ impl Tables {
         }
     }
 
-    /// A user's sessions, the oldest first.
-    pub fn of_user(&self, name: &str) -> impl Iterator<Item = Slot<Session>> {
-        let user = self.find_user(self.hash_of_name(name), name);
-        let sessions = user.map(|user| &self.users[user].sessions);
-        sessions
-            .into_iter()
-            .flat_map(|list| list.iter(&self.sessions, |session| &session.of_user))
+    /// The session that has this key now.
+    fn find_current(&self, key: &SessionKey) -> Option<Slot<Session>> {
+        self.by_key
+            .find(hash_of_key(key), |slot| self.sessions[slot].key == *key)
+    }
+
+    /// A user's sessions, the oldest first, from behind `after` on.
+    pub fn of_user(
+        &self,
+        name: &str,
+        after: Option<Slot<Session>>,
+    ) -> impl Iterator<Item = Slot<Session>> {
+        let first = after.map_or_else(
+            || {
+                let user = self.find_user(self.hash_of_name(name), name);
+                user.map_or(Slot::NONE, |user| self.users[user].sessions.first())
+            },
+            |after| self.sessions[after].of_user.next(),
+        );
+        iterate(first, &self.sessions, |session| &session.of_user)
     }
 
     pub fn insert(
@@ -226,7 +232,10 @@ impl Tables {
         lifetime: &Lifetime,
         rare: Option<Box<Rare>>,
     ) -> Slot<Session> {
-        let user = self.user(user);
+        if let Some(taken) = self.find_current(&key) {
+            self.remove(taken);
+        }
+        let user = self.intern_user(user);
         self.rare_bytes += rare.as_deref().map_or(0, Rare::most_bytes);
         let slot = self.sessions.insert(Session {
             key,
@@ -243,12 +252,12 @@ impl Tables {
         self.by_key.insert(hash_of_key(&key), slot);
         let of_user = &mut self.users[user].sessions;
         of_user.push(&mut self.sessions, slot, |session| &mut session.of_user);
-        self.file(slot);
+        self.schedule(slot);
         slot
     }
 
     pub fn remove(&mut self, slot: Slot<Session>) {
-        self.unfile(slot);
+        self.unschedule(slot);
         let user = self.sessions[slot].user;
         let of_user = &mut self.users[user].sessions;
         of_user.remove(&mut self.sessions, slot, |session| &mut session.of_user);
@@ -295,12 +304,13 @@ impl Tables {
     pub fn forget_retired(
         &mut self,
         slot: Slot<Session>,
-        is_enough: impl Fn(&VecDeque<Retired>) -> bool,
+        is_enough: impl Fn(Timestamp, usize) -> bool,
     ) {
         let Some(rare) = &mut self.sessions[slot].rare else {
             return;
         };
-        while !is_enough(&rare.retired)
+        while let Some(oldest) = rare.retired.front()
+            && !is_enough(oldest.at, rare.retired.len())
             && let Some(retired) = rare.retired.pop_front()
         {
             self.rare_bytes -= MOST_BYTES_OF_A_RETIRED_KEY;
@@ -314,21 +324,25 @@ impl Tables {
         (second * 1000 <= now.as_millis()).then(|| list.first())
     }
 
-    /// The sessions that expire in the earliest second in which some do, or may be.
-    pub fn expiring_first(&self) -> impl Iterator<Item = Slot<Session>> {
-        let first = self.expiring.first_key_value();
-        first
-            .into_iter()
-            .flat_map(|(_, list)| list.iter(&self.sessions, |session| &session.expiring))
+    /// Sessions that may have expired by `by`, `at_most` so many: those that were to be looked at in a second that is
+    /// over, and else those of the second after, if they have expired.
+    pub fn due(&self, by: Timestamp, at_most: usize) -> Vec<Slot<Session>> {
+        let Some((second, list)) = self.expiring.first_key_value() else {
+            return Vec::new();
+        };
+        let is_over = second * 1000 <= by.as_millis();
+        let first = iterate(list.first(), &self.sessions, |session| &session.expiring);
+        let is_due = |slot: &Slot<Session>| is_over || !self.sessions[*slot].is_live(by);
+        first.filter(is_due).take(at_most).collect()
     }
 
-    /// Puts a session that has been looked at, and has not expired, where it is looked at next.
-    pub fn look_at_later(&mut self, slot: Slot<Session>) {
-        self.unfile(slot);
-        self.file(slot);
+    /// Puts off when a session is looked at, which has not expired, to the second in which it will have.
+    pub fn look_later(&mut self, slot: Slot<Session>) {
+        self.unschedule(slot);
+        self.schedule(slot);
     }
 
-    fn file(&mut self, slot: Slot<Session>) {
+    fn schedule(&mut self, slot: Slot<Session>) {
         let session = &mut self.sessions[slot];
         let created = session.created_at.unix_seconds();
         let second = session.lifetime().expires_at().as_millis().div_ceil(1000);
@@ -339,7 +353,7 @@ impl Tables {
         list.push(&mut self.sessions, slot, |session| &mut session.expiring);
     }
 
-    fn unfile(&mut self, slot: Slot<Session>) {
+    fn unschedule(&mut self, slot: Slot<Session>) {
         let second = self.sessions[slot].second_of_look();
         if let Some(list) = self.expiring.get_mut(&second) {
             list.remove(&mut self.sessions, slot, |session| &mut session.expiring);
@@ -354,8 +368,8 @@ impl Tables {
             .find(hash, |slot| self.users[slot].name == name)
     }
 
-    /// The user of this name, who may be new.
-    fn user(&mut self, name: &str) -> Slot<User> {
+    /// The user of this name, who is added if they are new.
+    fn intern_user(&mut self, name: &str) -> Slot<User> {
         let hash = self.hash_of_name(name);
         self.find_user(hash, name).unwrap_or_else(|| {
             let slot = self.users.insert(User {

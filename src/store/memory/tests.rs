@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::chunked::CHUNK;
-use super::tables::{MOST_BYTES_OF_A_RETIRED_KEY, MOST_BYTES_OF_A_SESSION, Rare, Tables};
+use super::slab::Slot;
+use super::tables::{MOST_BYTES_OF_A_RETIRED_KEY, MOST_BYTES_OF_A_SESSION, Rare, Session, Tables};
 use super::*;
+use crate::session::{Lifetime, SessionKey};
+use crate::store::Extras;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_250);
 
@@ -82,7 +85,7 @@ fn the_estimate_of_memory_follows_what_comes_and_goes() {
     let retired = 3 * MOST_BYTES_OF_A_RETIRED_KEY;
     let all = 2 * MOST_BYTES_OF_A_SESSION + 2;
     assert_eq!(tables.most_bytes(), all + retired);
-    tables.forget_retired(slot, |retired| retired.len() == 2);
+    tables.forget_retired(slot, |_, count| count == 2);
     let retired = 2 * MOST_BYTES_OF_A_RETIRED_KEY;
     assert_eq!(tables.most_bytes(), all + retired);
 

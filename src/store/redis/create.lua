@@ -19,7 +19,7 @@ else
 end
 settle()
 
--- Only an id that was chosen by hand can have had a session before.
+-- A key that is taken: this session replaces the one that had it.
 call('HDEL', all, 'd' .. handle, 'b' .. handle, 'r' .. handle)
 local session = {
   handle = handle, key = key, order = call('HINCRBY', all, 'n', 1),

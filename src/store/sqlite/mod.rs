@@ -4,10 +4,10 @@
 //! the file says is remembered from one batch to the next, so several nodes may use one file; what a node does
 //! keep to itself are uses of sessions that are too recent to be worth a write ([`uses`]).
 //!
-//! [`schema`] opens the file and brings it up to date, [`tables`] holds the SQL and knows no rule, and [`batch`] is
-//! what each operation does, in the same steps as the store in memory.
+//! [`schema`] opens the file and brings it up to date, [`tables`] holds the SQL and knows no rule, and [`records`] is
+//! what the [rules](super::rules) see of both.
 
-mod batch;
+mod records;
 mod schema;
 mod tables;
 mod uses;
@@ -17,9 +17,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode};
 use tracing::{info, warn};
 
-use self::batch::{Batch, Counters, Interruption};
-use self::tables::Tables;
+use self::records::FileRecords;
+use self::tables::{Interruption, Tables};
 use self::uses::Uses;
+use super::rules::{Counters, LOOKED_AT_PER_OPERATION, Rules};
 use super::{Operation, Outcomes, Policy, Store, StoreError};
 use crate::session::Timestamp;
 
@@ -120,27 +121,28 @@ impl SqliteStore {
         let execute = |sql| self.connection.prepare_cached(sql)?.execute([]);
         execute(begin).map_err(rolled_back)?;
         self.uses.keep_back(mode == Mode::ReadingRegardless);
-        let tables = Tables::new(&self.connection, mode == Mode::Writing);
-        let batch = Batch::new(
+        let mut counters = self.counters;
+        let rules = Rules {
             now,
-            tables,
-            &self.policy,
-            &mut self.uses,
-            self.counters,
+            policy: &self.policy,
+            records: FileRecords {
+                now,
+                tables: Tables::new(&self.connection, mode == Mode::Writing),
+                uses: &mut self.uses,
+                remembers_retired: self.policy.remembers_retired(),
+            },
+            counters: &mut counters,
             outcomes,
-        );
-        let counters = match batch.carry_out(operations) {
-            Ok(counters) => counters,
-            Err(interruption) => {
-                self.uses.forget_batch();
-                // SQLite rolls back by itself after some errors. One that cannot be rolled back now is before the
-                // next batch, and is not committed in between.
-                if !self.connection.is_autocommit() {
-                    let _ = self.connection.execute_batch("ROLLBACK");
-                }
-                return Err(interruption.map(Failure::RolledBack));
-            }
         };
+        if let Err(interruption) = carry_out(rules, operations, mode) {
+            self.uses.forget_batch();
+            // SQLite rolls back by itself after some errors. One that cannot be rolled back now is before the
+            // next batch, and is not committed in between.
+            if !self.connection.is_autocommit() {
+                let _ = self.connection.execute_batch("ROLLBACK");
+            }
+            return Err(interruption.map(Failure::RolledBack));
+        }
         if let Err(error) = execute("COMMIT") {
             self.uses.forget_batch();
             if !self.connection.is_autocommit() {
@@ -199,6 +201,24 @@ impl Failure {
             )),
         }
     }
+}
+
+/// Carries out the operations of a transaction.
+fn carry_out(
+    mut rules: Rules<'_, FileRecords<'_>>,
+    operations: &[Operation<'_>],
+    mode: Mode,
+) -> tables::Result<()> {
+    if mode == Mode::Writing {
+        // Of the seconds that are over, so that those that expire together go together.
+        let by = rules.now.start_of_second();
+        rules.remove_expired(by, operations.len() * LOOKED_AT_PER_OPERATION)?;
+    }
+    for operation in operations {
+        let outcome = rules.apply(operation)?;
+        rules.outcomes.push(Ok(outcome));
+    }
+    rules.records.tables.finish(rules.now)
 }
 
 /// Whether a commit that failed like this left nothing behind.

@@ -3,13 +3,48 @@
 
 use std::cell::Cell;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row as SqlRow};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Params, Row as SqlRow};
 
-use super::batch::Interruption;
 use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
+use crate::store::rules::{NewSession, Totals};
 
 /// What a statement gives, unless the transaction has to end.
 pub type Result<T> = std::result::Result<T, Interruption<rusqlite::Error>>;
+
+/// Why a transaction does not go on.
+#[derive(Debug)]
+pub enum Interruption<F> {
+    /// It only reads so far, and has come to where it has to write.
+    NeedsToWrite,
+    /// It failed.
+    Failed(F),
+}
+
+impl<F> Interruption<F> {
+    pub fn map<G>(self, change: impl FnOnce(F) -> G) -> Interruption<G> {
+        match self {
+            Self::NeedsToWrite => Interruption::NeedsToWrite,
+            Self::Failed(failure) => Interruption::Failed(change(failure)),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Interruption<rusqlite::Error> {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Interruption<rusqlite::Error> {
+    /// Whether a session was not inserted because another has its key.
+    pub fn is_taken_key(&self) -> bool {
+        let code = match self {
+            Self::Failed(error) => error.sqlite_error_code(),
+            Self::NeedsToWrite => None,
+        };
+        code == Some(ErrorCode::ConstraintViolation)
+    }
+}
 
 /// A session as it stands in the file.
 pub struct Row {
@@ -29,37 +64,10 @@ impl Row {
     }
 }
 
-/// A session that is to be.
-pub struct NewRow<'a> {
-    pub key: SessionKey,
-    pub user: &'a str,
-    pub lifetime: Lifetime,
-    pub used_by: i64,
-    pub data: Option<&'a str>,
-    pub binding: Option<&'a Binding>,
-}
-
-/// What changes in a session that is there.
-pub struct Change<'a> {
-    /// The key that it is to have.
-    pub key: SessionKey,
-    pub lifetime: &'a Lifetime,
-    pub used_by: i64,
-    /// What replaces its data, if it is to be replaced.
-    pub data: Option<&'a str>,
-}
-
 /// A key that is no longer its session's, and since when.
 pub struct Retired {
     pub id: i64,
     pub at: Timestamp,
-}
-
-/// How many sessions the file holds, and of how many users.
-#[derive(Clone, Copy)]
-pub struct Totals {
-    pub sessions: i64,
-    pub users: i64,
 }
 
 /// The tables, within a transaction.
@@ -92,10 +100,6 @@ impl<'c> Tables<'c> {
             totals_changed: Cell::new(false),
             has_written: Cell::new(false),
         }
-    }
-
-    pub fn may_write(&self) -> bool {
-        self.may_write
     }
 
     pub fn by_key(&self, key: &SessionKey) -> Result<Option<Row>> {
@@ -134,23 +138,29 @@ impl<'c> Tables<'c> {
         self.rows(sql, (millis(now), count(at_most)))
     }
 
-    pub fn insert(&self, new: &NewRow<'_>) -> Result<Row> {
+    /// Adds a session whose last use is `used_by` this node.
+    ///
+    /// # Errors
+    ///
+    /// Also when another session has its key: then nothing was changed.
+    pub fn insert(&self, new: &NewSession<'_>, used_by: i64) -> Result<Row> {
         let is_new_user = !self.has_sessions(new.user)?;
         let sql = "INSERT INTO sessions (key, user, created_at, auth_time, last_used_at, used_by, ends_at, \
                    idle_timeout, due_at, data, binding) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         let life = &new.lifetime;
+        let binding = new.extras.and_then(|extras| extras.binding.as_ref());
         self.write(sql)?.execute((
             new.key.as_bytes(),
             new.user,
             millis(life.created_at),
             millis(life.auth_time),
             millis(life.last_used_at),
-            new.used_by,
+            used_by,
             millis(life.ends_at),
             idle_timeout(life),
             millis(life.expires_at()),
-            new.data,
-            new.binding.map(Binding::as_bytes),
+            new.extras.and_then(|extras| extras.data.as_deref()),
+            binding.map(Binding::as_bytes),
         ))?;
         self.add_to_totals(1, i64::from(is_new_user))?;
         Ok(Row {
@@ -159,29 +169,34 @@ impl<'c> Tables<'c> {
             first_key: None,
             user: new.user.to_owned(),
             lifetime: new.lifetime,
-            used_by: new.used_by,
+            used_by,
             data: None,
             binding: None,
         })
     }
 
-    pub fn change(&self, row: &Row, change: &Change<'_>) -> Result<()> {
-        let life = change.lifetime;
-        let last_used_at = millis(life.last_used_at);
-        if change.key != row.key {
-            let sql = "UPDATE sessions SET key = ?2, first_key = coalesce(first_key, key), auth_time = ?3, ends_at = ?4 \
-                       WHERE id = ?1";
-            let key = change.key.as_bytes();
-            let times = (millis(life.auth_time), millis(life.ends_at));
-            self.write(sql)?.execute((row.id, key, times.0, times.1))?;
-        }
-        if let Some(data) = change.data {
-            let sql = "UPDATE sessions SET data = ?2 WHERE id = ?1";
-            self.write(sql)?.execute((row.id, data))?;
-        }
+    /// Gives a session a new key, and the times that may change with it.
+    pub fn rekey(&self, row: &Row, key: SessionKey, life: &Lifetime) -> Result<()> {
+        let sql = "UPDATE sessions SET key = ?2, first_key = coalesce(first_key, key), auth_time = ?3, ends_at = ?4 \
+                   WHERE id = ?1";
+        let (auth_time, ends_at) = (millis(life.auth_time), millis(life.ends_at));
+        self.write(sql)?
+            .execute((row.id, key.as_bytes(), auth_time, ends_at))?;
+        Ok(())
+    }
+
+    /// Replaces a session's data.
+    pub fn set_data(&self, row: &Row, data: &str) -> Result<()> {
+        let sql = "UPDATE sessions SET data = ?2 WHERE id = ?1";
+        self.write(sql)?.execute((row.id, data))?;
+        Ok(())
+    }
+
+    /// Writes the last use of a session, and who knows all uses until then.
+    pub fn use_at(&self, row: &Row, life: &Lifetime, used_by: i64) -> Result<()> {
         let sql = "UPDATE sessions SET last_used_at = ?2, used_by = ?3 WHERE id = ?1";
         self.write(sql)?
-            .execute((row.id, last_used_at, change.used_by))?;
+            .execute((row.id, millis(life.last_used_at), used_by))?;
         Ok(())
     }
 
@@ -215,8 +230,7 @@ impl<'c> Tables<'c> {
 
     /// Remembers a key that a session no longer has.
     pub fn retire(&self, row: &Row, at: Timestamp) -> Result<()> {
-        // It may be there only if the same id was made twice, as one that is chosen by hand may be.
-        let sql = "INSERT OR REPLACE INTO retired (key, session, retired_at) VALUES (?1, ?2, ?3)";
+        let sql = "INSERT INTO retired (key, session, retired_at) VALUES (?1, ?2, ?3)";
         let values = (row.key.as_bytes(), row.id, millis(at));
         self.write(sql)?.execute(values)?;
         Ok(())
@@ -250,8 +264,8 @@ impl<'c> Tables<'c> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let read = |row: &SqlRow<'_>| {
             Ok(Totals {
-                sessions: row.get(0)?,
-                users: row.get(1)?,
+                sessions: row.get::<_, i64>(0)?.unsigned_abs(),
+                users: row.get::<_, i64>(1)?.unsigned_abs(),
             })
         };
         let totals = statement.query_row([], read)?;
@@ -262,8 +276,8 @@ impl<'c> Tables<'c> {
     fn add_to_totals(&self, sessions: i64, users: i64) -> Result<()> {
         let before = self.totals()?;
         self.totals.set(Some(Totals {
-            sessions: before.sessions + sessions,
-            users: before.users + users,
+            sessions: before.sessions.saturating_add_signed(sessions),
+            users: before.users.saturating_add_signed(users),
         }));
         self.totals_changed.set(true);
         Ok(())
@@ -278,8 +292,11 @@ impl<'c> Tables<'c> {
         if let Some(totals) = self.totals.get().filter(|_| self.totals_changed.get()) {
             let sql =
                 "UPDATE totals SET written_at = max(written_at, ?1), sessions = ?2, users = ?3";
-            self.write(sql)?
-                .execute((millis(now), totals.sessions, totals.users))?;
+            self.write(sql)?.execute((
+                millis(now),
+                totals.sessions.cast_signed(),
+                totals.users.cast_signed(),
+            ))?;
         } else {
             self.write("UPDATE totals SET written_at = max(written_at, ?1)")?
                 .execute([millis(now)])?;

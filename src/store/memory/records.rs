@@ -1,0 +1,154 @@
+//! The sessions in memory as the rules see them.
+
+use std::mem;
+
+use super::headroom::Headroom;
+use super::slab::Slot;
+use super::tables::{MOST_BYTES_OF_A_SESSION, Rare, Session, Tables};
+use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
+use crate::store::StoreError;
+use crate::store::rules::{Change, Found, NewSession, Records, Totals};
+
+/// The tables, and the memory that they may grow into.
+pub struct MemoryRecords<'a> {
+    pub tables: &'a mut Tables,
+    pub headroom: &'a mut Headroom,
+    /// What was removed as a whole, and is dropped piece by piece.
+    pub dropping: &'a mut Vec<Tables>,
+    /// The place of the present operation among those that were read ahead.
+    pub operation: usize,
+}
+
+/// The system gives no more memory.
+pub struct OutOfMemory;
+
+impl From<OutOfMemory> for StoreError {
+    fn from(_: OutOfMemory) -> Self {
+        Self::NoEffect("the node is out of memory".into())
+    }
+}
+
+type Result<T> = std::result::Result<T, OutOfMemory>;
+
+impl Records for MemoryRecords<'_> {
+    type Record = Slot<Session>;
+    type Error = OutOfMemory;
+
+    #[inline]
+    fn find(&mut self, key: &SessionKey) -> Result<Option<Found<Slot<Session>>>> {
+        let Some(record) = self.tables.find(key, self.operation) else {
+            return Ok(None);
+        };
+        let session = &self.tables[record];
+        Ok(Some(match session.retired_at(key) {
+            Some(at) if session.key != *key => Found::Retired { record, at },
+            _ => Found::Current(record),
+        }))
+    }
+
+    fn of_user(
+        &mut self,
+        user: &str,
+        after: Option<&Slot<Session>>,
+        at_most: usize,
+    ) -> Result<Vec<Slot<Session>>> {
+        let sessions = self.tables.of_user(user, after.copied());
+        Ok(sessions.take(at_most).collect())
+    }
+
+    fn due(&mut self, by: Timestamp, at_most: usize) -> Result<Vec<Slot<Session>>> {
+        Ok(self.tables.due(by, at_most))
+    }
+
+    #[inline]
+    fn totals(&mut self) -> Result<Totals> {
+        Ok(Totals {
+            sessions: self.tables.len() as u64,
+            users: self.tables.user_count() as u64,
+        })
+    }
+
+    #[inline]
+    fn lifetime(&self, record: &Slot<Session>) -> Lifetime {
+        self.tables[*record].lifetime()
+    }
+
+    #[inline]
+    fn user<'r>(&'r self, record: &'r Slot<Session>) -> &'r str {
+        self.tables.name_of_user(&self.tables[*record])
+    }
+
+    fn handle(&self, record: &Slot<Session>) -> Handle {
+        self.tables[*record].handle()
+    }
+
+    #[inline]
+    fn data<'r>(&'r self, record: &'r Slot<Session>) -> Option<&'r str> {
+        self.tables[*record].data()
+    }
+
+    #[inline]
+    fn binding<'r>(&'r self, record: &'r Slot<Session>) -> Option<&'r Binding> {
+        self.tables[*record].binding()
+    }
+
+    #[inline]
+    fn reserve(&mut self, data: Option<&str>) -> Result<()> {
+        let dropping: usize = self.dropping.iter().map(Tables::most_bytes).sum();
+        let more = MOST_BYTES_OF_A_SESSION + data.map_or(0, str::len);
+        let all = self.tables.most_bytes() + dropping + more;
+        if self.headroom.allows(all) {
+            Ok(())
+        } else {
+            Err(OutOfMemory)
+        }
+    }
+
+    #[inline]
+    fn insert(&mut self, new: &NewSession<'_>) -> Result<Slot<Session>> {
+        let rare = new.extras.map(|extras| Box::new(Rare::of(extras)));
+        Ok(self.tables.insert(new.key, new.user, &new.lifetime, rare))
+    }
+
+    #[inline]
+    fn touch(&mut self, record: &Slot<Session>, lifetime: &Lifetime) -> Result<()> {
+        self.tables[*record].set_lifetime(lifetime);
+        Ok(())
+    }
+
+    fn change(&mut self, record: &Slot<Session>, change: &Change<'_>) -> Result<()> {
+        self.tables[*record].set_lifetime(&change.lifetime);
+        if let Some(data) = change.data {
+            self.tables.set_data(*record, data);
+        }
+        if let Some(new) = &change.new_key {
+            self.tables.rekey(*record, new.key, new.retired_at);
+        }
+        Ok(())
+    }
+
+    fn forget_retired(
+        &mut self,
+        record: &Slot<Session>,
+        is_enough: impl Fn(Timestamp, usize) -> bool,
+    ) -> Result<()> {
+        self.tables.forget_retired(*record, is_enough);
+        Ok(())
+    }
+
+    fn look_later(&mut self, record: &Slot<Session>) -> Result<()> {
+        self.tables.look_later(*record);
+        Ok(())
+    }
+
+    fn remove(&mut self, record: &Slot<Session>) -> Result<()> {
+        self.tables.remove(*record);
+        Ok(())
+    }
+
+    fn remove_all(&mut self) -> Result<()> {
+        let all = mem::replace(self.tables, Tables::new());
+        self.dropping.push(all);
+        Ok(())
+    }
+}

@@ -1,0 +1,598 @@
+//! What each operation does to sessions: the rules of a session's life, once for all stores that keep [`Records`].
+//!
+//! A store in Rust keeps records and finds them; it decides nothing. The store on Redis cannot call this code, since
+//! only its server can decide for all nodes at once: its Lua scripts repeat the rules, and the contract suite holds
+//! both to the same.
+
+use super::{
+    Changes, Conditions, EventKind, Extras, Listed, Operation, Outcome, Outcomes, Policy, Reason,
+};
+use crate::session::{
+    Binding, Handle, Lifetime, MAX_RETIRED_IDS, OnReuse, OnUserLimit, SessionKey, Timestamp,
+};
+
+/// How many sessions that are due one operation looks at: more than the one that it can add, so that looking always
+/// shrinks the backlog, and few enough that no request is held up.
+pub const LOOKED_AT_PER_OPERATION: usize = 4;
+
+/// How many sessions a full store looks at to find one that has expired.
+const LOOKED_AT_WHEN_FULL: usize = 64;
+
+/// How many records are held at a time when all of a user, or all that are due, are looked at.
+const RECORDS_AT_A_TIME: usize = 256;
+
+/// Where sessions are kept, as far as the rules need to know.
+///
+/// A record is how the place refers to a session that it has found: a slot, or a row. It stays good until its session
+/// is removed. Every method that fails leaves everything as it was.
+pub trait Records {
+    /// A session that was found.
+    type Record: PartialEq;
+    /// Why a place cannot do what it is asked.
+    type Error;
+
+    /// The session whose key this is, or once was.
+    fn find(&mut self, key: &SessionKey) -> Result<Option<Found<Self::Record>>, Self::Error>;
+
+    /// A user's sessions in the order of their creation, from behind `after` on, `at_most` so many.
+    fn of_user(
+        &mut self,
+        user: &str,
+        after: Option<&Self::Record>,
+        at_most: usize,
+    ) -> Result<Vec<Self::Record>, Self::Error>;
+
+    /// Sessions that may have expired by `by`, `at_most` so many. It may leave out one that has expired within the
+    /// present second, and none that expired before.
+    fn due(&mut self, by: Timestamp, at_most: usize) -> Result<Vec<Self::Record>, Self::Error>;
+
+    /// How many sessions there are, those that have expired and are not yet removed included, and of how many users.
+    fn totals(&mut self) -> Result<Totals, Self::Error>;
+
+    /// The times of a session, as far as they are known.
+    fn lifetime(&self, record: &Self::Record) -> Lifetime;
+
+    /// The name of its user.
+    fn user<'r>(&'r self, record: &'r Self::Record) -> &'r str;
+
+    /// Its name for showing.
+    fn handle(&self, record: &Self::Record) -> Handle;
+
+    /// Its data, if it has any.
+    fn data<'r>(&'r self, record: &'r Self::Record) -> Option<&'r str>;
+
+    /// What it is bound to, if it is.
+    fn binding<'r>(&'r self, record: &'r Self::Record) -> Option<&'r Binding>;
+
+    /// Sees to it that there is room for a session, or a new key, and for this data, before anything is changed.
+    fn reserve(&mut self, data: Option<&str>) -> Result<(), Self::Error>;
+
+    /// Adds a session. If another has its key, the other is removed.
+    fn insert(&mut self, new: &NewSession<'_>) -> Result<Self::Record, Self::Error>;
+
+    /// Notes a use, which has changed `lifetime`.
+    fn touch(&mut self, record: &Self::Record, lifetime: &Lifetime) -> Result<(), Self::Error>;
+
+    /// Changes a session.
+    fn change(&mut self, record: &Self::Record, change: &Change<'_>) -> Result<(), Self::Error>;
+
+    /// Forgets retired keys of a session, from the oldest on, as long as `is_enough` does not hold of when the oldest
+    /// was retired and how many there are.
+    fn forget_retired(
+        &mut self,
+        record: &Self::Record,
+        is_enough: impl Fn(Timestamp, usize) -> bool,
+    ) -> Result<(), Self::Error>;
+
+    /// Puts off when a session is due, which has not expired, to when it will have expired unless it is used.
+    fn look_later(&mut self, record: &Self::Record) -> Result<(), Self::Error>;
+
+    /// Removes a session and the keys that lead to it.
+    fn remove(&mut self, record: &Self::Record) -> Result<(), Self::Error>;
+
+    /// Removes all sessions.
+    fn remove_all(&mut self) -> Result<(), Self::Error>;
+}
+
+/// What a key leads to.
+pub enum Found<R> {
+    /// The session whose key it is.
+    Current(R),
+    /// The session whose key it was.
+    Retired {
+        /// The session.
+        record: R,
+        /// Since when the key is no longer its own.
+        at: Timestamp,
+    },
+}
+
+/// A session that is to begin.
+pub struct NewSession<'a> {
+    pub key: SessionKey,
+    pub user: &'a str,
+    pub lifetime: Lifetime,
+    pub extras: Option<&'a Extras<'a>>,
+}
+
+/// What changes in a session.
+pub struct Change<'a> {
+    pub lifetime: Lifetime,
+    /// What replaces its data, if it is to be replaced.
+    pub data: Option<&'a str>,
+    pub new_key: Option<NewKey>,
+}
+
+/// A key that a session is to have.
+pub struct NewKey {
+    pub key: SessionKey,
+    /// When the present key is retired, if it is to be remembered.
+    pub retired_at: Option<Timestamp>,
+}
+
+/// How many sessions a place holds, and of how many users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub sessions: u64,
+    pub users: u64,
+}
+
+/// What has become of sessions since the store was opened by this node.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    pub destroyed: u64,
+    pub expired: u64,
+}
+
+/// The rules, at work on some operations at one moment.
+pub struct Rules<'a, R> {
+    pub now: Timestamp,
+    pub policy: &'a Policy,
+    pub records: R,
+    pub counters: &'a mut Counters,
+    pub outcomes: &'a mut Outcomes,
+}
+
+/// A live session.
+struct Live<R> {
+    record: R,
+    lifetime: Lifetime,
+}
+
+/// What a presented key stands for.
+enum Presented<R> {
+    /// No live session.
+    Nothing,
+    /// The session whose key it is.
+    Current(Live<R>),
+    /// The session whose key it was until a moment ago.
+    InGrace(Live<R>),
+}
+
+impl<R: Records> Rules<'_, R> {
+    /// Carries out an operation, and gives its outcome.
+    ///
+    /// # Errors
+    ///
+    /// When the records fail. What the operation has changed before is then the store's to undo.
+    #[inline]
+    pub fn apply(&mut self, operation: &Operation<'_>) -> Result<Outcome, R::Error> {
+        match operation {
+            Operation::Validate { key, conditions } => self.validate(key, conditions.as_deref()),
+            Operation::Create {
+                key,
+                user,
+                ttl,
+                idle_timeout,
+                extras,
+            } => self.create(&NewSession {
+                key: *key,
+                user,
+                lifetime: Lifetime::begin(self.now, *ttl, *idle_timeout),
+                extras: extras.as_deref(),
+            }),
+            Operation::Regenerate { old, new, changes } => {
+                self.regenerate(old, *new, changes.as_deref())
+            }
+            Operation::Destroy { key } => self.destroy_presented(key),
+            operation => self.apply_rare(operation),
+        }
+    }
+
+    /// What few requests need stands out of the way of the many, who gained 4 % by it.
+    #[cold]
+    fn apply_rare(&mut self, operation: &Operation<'_>) -> Result<Outcome, R::Error> {
+        match operation {
+            Operation::Update { key, data } => self.update(key, data),
+            Operation::List {
+                user,
+                caller,
+                limit,
+            } => self.list(user, caller.as_ref(), *limit),
+            Operation::DestroyByHandle { user, handle } => {
+                self.destroy_by_handle(user, handle.as_ref())
+            }
+            Operation::DestroyUser { user, except } => self.destroy_user(user, except.as_ref()),
+            Operation::DestroyAll => self.destroy_all(),
+            Operation::Stats => self.stats(),
+            Operation::Validate { .. }
+            | Operation::Create { .. }
+            | Operation::Regenerate { .. }
+            | Operation::Destroy { .. } => unreachable!("these are not rare"),
+        }
+    }
+
+    #[inline]
+    fn validate(
+        &mut self,
+        key: &SessionKey,
+        conditions: Option<&Conditions>,
+    ) -> Result<Outcome, R::Error> {
+        let (Presented::Current(live) | Presented::InGrace(live)) = self.resolve(key)? else {
+            return Ok(self.invalid());
+        };
+        let Live {
+            record,
+            mut lifetime,
+        } = live;
+        if let Some(binding) = self.records.binding(&record)
+            && conditions.and_then(|conditions| conditions.binding.as_ref()) != Some(binding)
+        {
+            return Ok(self.invalid());
+        }
+        let max_age = conditions.and_then(|conditions| conditions.max_age);
+        if let Some(max_age) = max_age
+            && let Some(auth_age) = lifetime.auth_age_beyond(self.now, max_age)
+        {
+            let user = self.outcomes.keep(self.records.user(&record));
+            return Ok(Outcome::ReauthenticationRequired { user, auth_age });
+        }
+        lifetime.use_at(self.now);
+        self.records.touch(&record, &lifetime)?;
+        self.note(EventKind::Validated, &record);
+        let data = self.records.data(&record);
+        Ok(Outcome::Valid {
+            user: self.outcomes.keep(self.records.user(&record)),
+            data: data.map(|data| self.outcomes.keep(data)),
+            expires_at: lifetime.expires_at(),
+        })
+    }
+
+    #[inline]
+    fn create(&mut self, new: &NewSession<'_>) -> Result<Outcome, R::Error> {
+        let data = new.extras.and_then(|extras| extras.data.as_deref());
+        self.records.reserve(data)?;
+        let refusal = match self.make_room_for_user(new.user)? {
+            None => self.make_room()?,
+            refusal => refusal,
+        };
+        if let Some(refusal) = refusal {
+            let of = || (Some(new.user), None);
+            self.outcomes.note(EventKind::Rejected, of);
+            return Ok(refusal);
+        }
+        let record = self.records.insert(new)?;
+        self.note(EventKind::Created, &record);
+        Ok(Outcome::Created {
+            expires_at: new.lifetime.expires_at(),
+        })
+    }
+
+    /// Sees to it that the user may have one session more, or says why not.
+    #[inline]
+    fn make_room_for_user(&mut self, user: &str) -> Result<Option<Outcome>, R::Error> {
+        match self.policy.max_sessions_per_user {
+            Some(limit) => self.keep_to_limit(user, limit),
+            None => Ok(None),
+        }
+    }
+
+    #[cold]
+    fn keep_to_limit(&mut self, user: &str, limit: usize) -> Result<Option<Outcome>, R::Error> {
+        let live = self.live_of_user(user)?;
+        if live.len() < limit {
+            return Ok(None);
+        }
+        if self.policy.on_user_limit == OnUserLimit::Reject {
+            return Ok(Some(Outcome::UserLimit {
+                max_sessions_per_user: limit,
+            }));
+        }
+        for record in &live[..=live.len() - limit] {
+            self.destroy(record, EventKind::Evicted)?;
+        }
+        Ok(None)
+    }
+
+    /// Sees to it that the store may hold one session more, or says why not.
+    #[inline]
+    fn make_room(&mut self) -> Result<Option<Outcome>, R::Error> {
+        let is_full = self.is_full()?;
+        if is_full {
+            self.remove_expired(self.now, LOOKED_AT_WHEN_FULL)?;
+        }
+        let max_sessions = self.policy.max_sessions;
+        Ok((is_full && self.is_full()?).then_some(Outcome::Full { max_sessions }))
+    }
+
+    fn is_full(&mut self) -> Result<bool, R::Error> {
+        Ok(self.records.totals()?.sessions >= self.policy.max_sessions as u64)
+    }
+
+    fn regenerate(
+        &mut self,
+        old: &SessionKey,
+        new: SessionKey,
+        changes: Option<&Changes<'_>>,
+    ) -> Result<Outcome, R::Error> {
+        let Some(Live {
+            record,
+            mut lifetime,
+        }) = self.current(old)?
+        else {
+            return Ok(self.invalid());
+        };
+        let data = changes.and_then(|changes| changes.data.as_deref());
+        self.records.reserve(data)?;
+        lifetime.use_at(self.now);
+        if changes.is_some_and(|changes| changes.reauthenticated) {
+            lifetime.reauthenticate(self.now);
+        }
+        let change = Change {
+            lifetime,
+            data,
+            new_key: Some(NewKey {
+                key: new,
+                retired_at: self.policy.remembers_retired().then_some(self.now),
+            }),
+        };
+        self.records.change(&record, &change)?;
+        if self.policy.remembers_retired() {
+            let (policy, now) = (self.policy, self.now);
+            self.records.forget_retired(&record, |oldest, count| {
+                let is_of_use = policy.on_reuse == OnReuse::Revoke || policy.in_grace(now, oldest);
+                is_of_use && count <= MAX_RETIRED_IDS
+            })?;
+        }
+        self.note(EventKind::Regenerated, &record);
+        Ok(Outcome::Regenerated)
+    }
+
+    fn update(&mut self, key: &SessionKey, data: &str) -> Result<Outcome, R::Error> {
+        let Some(Live {
+            record,
+            mut lifetime,
+        }) = self.current(key)?
+        else {
+            return Ok(self.invalid());
+        };
+        self.records.reserve(Some(data))?;
+        lifetime.use_at(self.now);
+        let change = Change {
+            lifetime,
+            data: Some(data),
+            new_key: None,
+        };
+        self.records.change(&record, &change)?;
+        Ok(Outcome::Updated)
+    }
+
+    fn list(
+        &mut self,
+        user: &str,
+        caller: Option<&SessionKey>,
+        limit: usize,
+    ) -> Result<Outcome, R::Error> {
+        let own = match caller {
+            Some(caller) => self.current(caller)?,
+            None => None,
+        };
+        let first = self.outcomes.listed_so_far();
+        let mut left = limit;
+        let mut after = None;
+        let more = 'pages: loop {
+            let page = self
+                .records
+                .of_user(user, after.as_ref(), RECORDS_AT_A_TIME)?;
+            let is_last_page = page.len() < RECORDS_AT_A_TIME;
+            for record in &page {
+                let lifetime = self.records.lifetime(record);
+                if !lifetime.is_live(self.now) {
+                    continue;
+                }
+                if left == 0 {
+                    break 'pages true;
+                }
+                left -= 1;
+                let data = self.records.data(record);
+                let data = data.map(|data| self.outcomes.keep(data));
+                self.outcomes.list_one(Listed {
+                    handle: self.records.handle(record),
+                    lifetime,
+                    data,
+                    is_current: own.as_ref().is_some_and(|own| own.record == *record),
+                });
+            }
+            if is_last_page {
+                break false;
+            }
+            after = page.into_iter().last();
+        };
+        Ok(Outcome::Sessions {
+            listed: first..self.outcomes.listed_so_far(),
+            more,
+        })
+    }
+
+    fn destroy_presented(&mut self, key: &SessionKey) -> Result<Outcome, R::Error> {
+        if let Presented::Current(live) | Presented::InGrace(live) = self.resolve(key)? {
+            self.destroy(&live.record, EventKind::Destroyed(Reason::Id))?;
+        }
+        Ok(Outcome::Destroyed)
+    }
+
+    fn destroy_by_handle(
+        &mut self,
+        user: &str,
+        handle: Option<&Handle>,
+    ) -> Result<Outcome, R::Error> {
+        if let Some(handle) = handle {
+            let all = self.records.of_user(user, None, usize::MAX)?;
+            let named = |record: &R::Record| self.records.handle(record) == *handle;
+            if let Some(record) = all.into_iter().find(named)
+                && self.records.lifetime(&record).is_live(self.now)
+            {
+                self.destroy(&record, EventKind::Destroyed(Reason::Handle))?;
+            }
+        }
+        Ok(Outcome::Destroyed)
+    }
+
+    fn destroy_user(
+        &mut self,
+        user: &str,
+        except: Option<&SessionKey>,
+    ) -> Result<Outcome, R::Error> {
+        let spared = match except {
+            Some(except) => self.current(except)?,
+            None => None,
+        };
+        let mut count = 0;
+        for record in self.live_of_user(user)? {
+            if spared.as_ref().is_none_or(|spared| spared.record != record) {
+                self.destroy(&record, EventKind::Destroyed(Reason::User))?;
+                count += 1;
+            }
+        }
+        Ok(Outcome::DestroyedMany { count })
+    }
+
+    fn destroy_all(&mut self) -> Result<Outcome, R::Error> {
+        self.remove_expired(self.now, usize::MAX)?;
+        let count = self.records.totals()?.sessions;
+        self.records.remove_all()?;
+        self.counters.destroyed += count;
+        let kind = EventKind::AllDestroyed(count);
+        self.outcomes.note(kind, || (None, None));
+        Ok(Outcome::DestroyedMany { count })
+    }
+
+    fn stats(&mut self) -> Result<Outcome, R::Error> {
+        self.remove_expired(self.now, usize::MAX)?;
+        let Totals { sessions, users } = self.records.totals()?;
+        Ok(Outcome::Stats {
+            sessions: Some(sessions),
+            users: Some(users),
+            destroyed: self.counters.destroyed,
+            expired: self.counters.expired,
+        })
+    }
+
+    /// What a key that a peer has presented stands for; ends the session where the key shows that an id was stolen.
+    #[inline]
+    fn resolve(&mut self, key: &SessionKey) -> Result<Presented<R::Record>, R::Error> {
+        let (record, retired_at) = match self.records.find(key)? {
+            None => return Ok(Presented::Nothing),
+            Some(Found::Current(record)) => (record, None),
+            Some(Found::Retired { record, at }) => (record, Some(at)),
+        };
+        let lifetime = self.records.lifetime(&record);
+        if !lifetime.is_live(self.now) {
+            // What has just been said to be invalid must not be found live by somebody whose clock is behind.
+            self.expire(&record)?;
+            return Ok(Presented::Nothing);
+        }
+        let live = Live { record, lifetime };
+        match retired_at {
+            None => Ok(Presented::Current(live)),
+            Some(at) if self.policy.in_grace(self.now, at) => Ok(Presented::InGrace(live)),
+            Some(_) => self.reuse(&live.record),
+        }
+    }
+
+    /// A retired key was presented after its grace.
+    #[cold]
+    fn reuse(&mut self, record: &R::Record) -> Result<Presented<R::Record>, R::Error> {
+        if self.policy.on_reuse == OnReuse::Revoke {
+            self.note(EventKind::ReuseDetected, record);
+            self.destroy(record, EventKind::Destroyed(Reason::Reuse))?;
+        }
+        Ok(Presented::Nothing)
+    }
+
+    /// The session whose key a peer has presented, where a retired key will not do.
+    fn current(&mut self, key: &SessionKey) -> Result<Option<Live<R::Record>>, R::Error> {
+        Ok(match self.resolve(key)? {
+            Presented::Current(live) => Some(live),
+            Presented::InGrace(_) | Presented::Nothing => None,
+        })
+    }
+
+    /// A user's live sessions, the oldest first. Those that have expired are removed.
+    fn live_of_user(&mut self, user: &str) -> Result<Vec<R::Record>, R::Error> {
+        let mut live = Vec::new();
+        for record in self.records.of_user(user, None, usize::MAX)? {
+            if self.records.lifetime(&record).is_live(self.now) {
+                live.push(record);
+            } else {
+                self.expire(&record)?;
+            }
+        }
+        Ok(live)
+    }
+
+    /// Looks at some of the sessions that are due by `by`, and removes those that have expired.
+    ///
+    /// # Errors
+    ///
+    /// When the records fail.
+    #[cold]
+    pub fn remove_expired(&mut self, by: Timestamp, at_most: usize) -> Result<(), R::Error> {
+        let mut left = at_most;
+        while left > 0 {
+            let due = self.records.due(by, left.min(RECORDS_AT_A_TIME))?;
+            if due.is_empty() {
+                break;
+            }
+            left -= due.len();
+            for record in due {
+                if self.records.lifetime(&record).is_live(self.now) {
+                    self.records.look_later(&record)?;
+                } else {
+                    self.expire(&record)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn destroy(&mut self, record: &R::Record, why: EventKind) -> Result<(), R::Error> {
+        self.note(why, record);
+        self.records.remove(record)?;
+        self.counters.destroyed += 1;
+        Ok(())
+    }
+
+    #[cold]
+    fn expire(&mut self, record: &R::Record) -> Result<(), R::Error> {
+        self.note(EventKind::Expired, record);
+        self.records.remove(record)?;
+        self.counters.expired += 1;
+        Ok(())
+    }
+
+    fn note(&mut self, kind: EventKind, record: &R::Record) {
+        let of = || {
+            (
+                Some(self.records.user(record)),
+                Some(self.records.handle(record)),
+            )
+        };
+        self.outcomes.note(kind, of);
+    }
+
+    fn invalid(&mut self) -> Outcome {
+        self.outcomes.note(EventKind::Invalid, || (None, None));
+        Outcome::Invalid
+    }
+}

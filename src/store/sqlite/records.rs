@@ -1,0 +1,164 @@
+//! The sessions of a file as the rules see them: the rows, and the uses of them that this node has not written.
+
+use super::tables::{Interruption, Result, Row, Tables};
+use super::uses::{Uses, Write};
+use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
+use crate::store::rules::{Change, Found, NewSession, Records, Totals};
+
+/// The tables within a transaction, and the uses that are not in them.
+pub struct FileRecords<'a> {
+    pub now: Timestamp,
+    pub tables: Tables<'a>,
+    pub uses: &'a mut Uses,
+    /// Whether retired keys are worth looking for.
+    pub remembers_retired: bool,
+}
+
+/// A session, with its times as far as they are known.
+pub struct Session {
+    row: Row,
+    lifetime: Lifetime,
+}
+
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        self.row.id == other.row.id
+    }
+}
+
+impl FileRecords<'_> {
+    fn known(&self, row: Row) -> Session {
+        let lifetime = self.uses.recall(&row, self.now);
+        Session { row, lifetime }
+    }
+}
+
+impl Records for FileRecords<'_> {
+    type Record = Session;
+    type Error = Interruption<rusqlite::Error>;
+
+    fn find(&mut self, key: &SessionKey) -> Result<Option<Found<Session>>> {
+        if let Some(row) = self.tables.by_key(key)? {
+            return Ok(Some(Found::Current(self.known(row))));
+        }
+        if !self.remembers_retired {
+            return Ok(None);
+        }
+        let found = self.tables.by_retired_key(key)?;
+        Ok(found.map(|(row, at)| Found::Retired {
+            record: self.known(row),
+            at,
+        }))
+    }
+
+    fn of_user(
+        &mut self,
+        user: &str,
+        after: Option<&Session>,
+        at_most: usize,
+    ) -> Result<Vec<Session>> {
+        let after = after.map_or(i64::MIN, |session| session.row.id);
+        let rows = self.tables.of_user(user, after, at_most)?;
+        Ok(rows.into_iter().map(|row| self.known(row)).collect())
+    }
+
+    fn due(&mut self, by: Timestamp, at_most: usize) -> Result<Vec<Session>> {
+        let rows = self.tables.due(by, at_most)?;
+        Ok(rows.into_iter().map(|row| self.known(row)).collect())
+    }
+
+    fn totals(&mut self) -> Result<Totals> {
+        self.tables.totals()
+    }
+
+    fn lifetime(&self, session: &Session) -> Lifetime {
+        session.lifetime
+    }
+
+    fn user<'r>(&'r self, session: &'r Session) -> &'r str {
+        &session.row.user
+    }
+
+    fn handle(&self, session: &Session) -> Handle {
+        session.row.handle()
+    }
+
+    fn data<'r>(&'r self, session: &'r Session) -> Option<&'r str> {
+        session.row.data.as_deref()
+    }
+
+    fn binding<'r>(&'r self, session: &'r Session) -> Option<&'r Binding> {
+        session.row.binding.as_ref()
+    }
+
+    /// A disk says that it is full when it is written to.
+    fn reserve(&mut self, _data: Option<&str>) -> Result<()> {
+        Ok(())
+    }
+
+    fn insert(&mut self, new: &NewSession<'_>) -> Result<Session> {
+        let used_by = self.uses.node();
+        let row = match self.tables.insert(new, used_by) {
+            Err(error) if error.is_taken_key() => {
+                if let Some(taken) = self.tables.by_key(&new.key)? {
+                    self.tables.remove(&taken)?;
+                }
+                self.tables.insert(new, used_by)?
+            }
+            row => row?,
+        };
+        Ok(Session {
+            row,
+            lifetime: new.lifetime,
+        })
+    }
+
+    fn touch(&mut self, session: &Session, lifetime: &Lifetime) -> Result<()> {
+        match self.uses.note(&session.row, lifetime) {
+            Write::By(used_by) => self.tables.use_at(&session.row, lifetime, used_by),
+            Write::Nothing => Ok(()),
+        }
+    }
+
+    fn change(&mut self, session: &Session, change: &Change<'_>) -> Result<()> {
+        let row = &session.row;
+        if let Some(new) = &change.new_key {
+            self.tables.rekey(row, new.key, &change.lifetime)?;
+            if let Some(at) = new.retired_at {
+                self.tables.retire(row, at)?;
+            }
+        }
+        if let Some(data) = change.data {
+            self.tables.set_data(row, data)?;
+        }
+        self.tables.use_at(row, &change.lifetime, self.uses.node())
+    }
+
+    fn forget_retired(
+        &mut self,
+        session: &Session,
+        is_enough: impl Fn(Timestamp, usize) -> bool,
+    ) -> Result<()> {
+        let retired = self.tables.retired_of(&session.row)?;
+        for (index, oldest) in retired.iter().enumerate() {
+            if is_enough(oldest.at, retired.len() - index) {
+                break;
+            }
+            self.tables.forget(oldest)?;
+        }
+        Ok(())
+    }
+
+    fn look_later(&mut self, session: &Session) -> Result<()> {
+        self.tables
+            .look_later(&session.row, session.lifetime.expires_at())
+    }
+
+    fn remove(&mut self, session: &Session) -> Result<()> {
+        self.tables.remove(&session.row)
+    }
+
+    fn remove_all(&mut self) -> Result<()> {
+        self.tables.remove_all()
+    }
+}

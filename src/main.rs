@@ -25,11 +25,11 @@ use session_node::store::RedisStore;
 #[cfg(feature = "sqlite")]
 use session_node::store::SqliteStore;
 use session_node::store::{MemoryStore, Store};
-use session_node::{Node, Options, RunError};
+use session_node::{Node, RunError};
 use tracing::{info, warn};
 
 use crate::audit_file::AuditFile;
-use crate::cli::{Arguments, StoreUrl};
+use crate::cli::{Config, StoreConfig};
 use crate::stop::{Stopped, UntilSignal};
 
 /// What a person at a terminal reads first.
@@ -47,15 +47,15 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let arguments = match Arguments::read() {
-        Ok(arguments) => arguments,
+    let config = match cli::read() {
+        Ok(config) => config,
         Err(mistake) => {
             stderr::push(mistake.as_bytes());
             return ExitCode::from(2);
         }
     };
-    log_to_stderr(arguments.log());
-    match run(&arguments) {
+    log_to_stderr(config.log);
+    match run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -64,37 +64,33 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<()> {
+fn run(config: &Config) -> anyhow::Result<()> {
     descriptors::stdin_was_open().map_err(RunError::Input)?;
     descriptors::stdout_was_open().map_err(RunError::Output)?;
     if io::stdin().is_terminal() {
         stderr::push(HINT.as_bytes());
     }
-    let ids = IdGenerator::from_system(arguments.id_format())
+    let ids = IdGenerator::from_system(config.id_format)
         .context("cannot seed the generator of session ids from the operating system")?;
-    let store = open_store(arguments)?;
-    let clock = start_clock(&store, &arguments.store());
+    let store = open_store(config)?;
+    let clock = start_clock(&store, &config.store);
     let mut node = Node::new(
         store,
         clock,
-        Handler::new(ids, arguments.terms()),
-        Options {
-            max_line_bytes: arguments.max_line_bytes,
-            reply_format: arguments.reply_format(),
-            limits: arguments.limits(),
-        },
+        Handler::new(ids, config.terms),
+        config.options,
     );
     let mut audit_file = None;
-    if let Some(path) = &arguments.audit {
-        let output: Box<dyn Write> = if path.as_os_str() == "-" {
+    if let Some(audit) = &config.audit {
+        let output: Box<dyn Write> = if audit.path.as_os_str() == "-" {
             Box::new(stderr::Lines)
         } else {
-            Box::new(audit_file.insert(open_audit(path)?).clone())
+            Box::new(audit_file.insert(open_audit(&audit.path)?).clone())
         };
-        node = node.with_audit(Audit::new(output, arguments.record()));
+        node = node.with_audit(Audit::new(output, audit.record));
     }
-    for preload in arguments.preloads() {
-        node.preload(preload.id, preload.user)
+    for preload in &config.preloads {
+        node.preload(&preload.id, &preload.user)
             .context("--preload")?;
     }
 
@@ -105,7 +101,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     });
     let input = input.context("cannot listen for signals")?;
     let output = io::stdout().as_fd().try_clone_to_owned().map(File::from);
-    info!("started: sessions in {}", arguments.store());
+    info!("started: sessions in {}", config.store);
     match node.run(input, output.context("cannot use standard output")?) {
         Err(RunError::Input(error)) if Stopped::is_why(&error) => info!("stopped: {error}"),
         Ok(()) => info!("stopped: the input has ended, or nobody reads the replies"),
@@ -114,18 +110,22 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open_store(arguments: &Arguments) -> anyhow::Result<Box<dyn Store>> {
-    let policy = arguments.policy();
-    Ok(match arguments.store() {
-        StoreUrl::Memory => Box::new(MemoryStore::new(policy)),
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "redis")),
+    expect(
+        clippy::unnecessary_wraps,
+        reason = "the store in memory cannot fail to open"
+    )
+)]
+fn open_store(config: &Config) -> anyhow::Result<Box<dyn Store>> {
+    let policy = config.policy.clone();
+    Ok(match &config.store {
+        StoreConfig::Memory => Box::new(MemoryStore::new(policy)),
         #[cfg(feature = "sqlite")]
-        StoreUrl::Sqlite(path) => Box::new(SqliteStore::open(path, policy).context("--store")?),
-        #[cfg(not(feature = "sqlite"))]
-        StoreUrl::Sqlite(_) => anyhow::bail!("--store: this build has no SQLite store"),
+        StoreConfig::Sqlite(path) => Box::new(SqliteStore::open(path, policy).context("--store")?),
         #[cfg(feature = "redis")]
-        StoreUrl::Redis(url) => {
-            let options = arguments.redis_options(url);
-            Box::new(RedisStore::connect(options, policy).context("--store")?)
+        StoreConfig::Redis(options) => {
+            Box::new(RedisStore::connect(options.clone(), policy).context("--store")?)
         }
     })
 }
@@ -135,7 +135,7 @@ fn open_audit(path: &Path) -> anyhow::Result<AuditFile> {
 }
 
 /// The system's clock, which begins no earlier than the store was last written.
-fn start_clock(store: &dyn Store, name: &StoreUrl) -> SystemClock {
+fn start_clock(store: &dyn Store, name: &StoreConfig) -> SystemClock {
     let earliest = store.earliest_now();
     let ahead = earliest.since(SystemClock::new().now());
     if ahead > MUCH_AHEAD {

@@ -346,17 +346,15 @@ fn sessions_outlive_the_process() {
 }
 
 #[test]
-fn a_preloaded_session_exists_at_every_start() {
+fn no_session_is_put_into_a_file_under_an_id_that_may_have_ended() {
     let place = Place::new("preload");
     let url = place.url();
-    for _ in 0..2 {
-        let args = ["--store", &url, "--preload", "abc123=user123"];
-        let mut node = Node::start(&args);
-        let valid = node.ask(r#"{"type":"validate_session","session_id":"abc123"}"#);
-        assert_eq!(text(&valid, "user_id"), "user123");
-        assert_eq!(node.ask(r#"{"type":"stats"}"#)["sessions"], 1);
-        node.finish().ended_well();
-    }
+    let output = Node::start(&["--store", &url, "--preload", "5ecret=user123"]).finish();
+    assert_eq!(output.status.code(), Some(2));
+    let why = "--preload goes with --store memory: alone";
+    assert!(output.stderr.contains(why), "{}", output.stderr);
+    assert!(!output.stderr.contains("5ecret"), "{}", output.stderr);
+    assert!(!place.file().exists());
 }
 
 #[test]

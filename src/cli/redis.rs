@@ -69,10 +69,10 @@ pub struct RedisArguments {
 
 impl RedisArguments {
     /// The same, for the servers at `url`.
-    pub fn options(&self, url: RedisUrl) -> RedisOptions {
+    pub fn options(self, url: RedisUrl) -> RedisOptions {
         RedisOptions {
             url,
-            prefix: self.redis_prefix.clone(),
+            prefix: self.redis_prefix,
             connect_timeout: self.redis_connect_timeout,
             response_timeout: self.redis_response_timeout,
             wait_replicas: self.redis_wait_replicas,

@@ -1,0 +1,187 @@
+//! What the command line asks for, checked as a whole.
+
+use std::path::PathBuf;
+
+use session_node::Options;
+use session_node::handler::Terms;
+use session_node::id::IdFormat;
+use session_node::protocol::Limits;
+use session_node::session::Policy;
+use session_node::store::Record;
+use tracing::Level;
+
+use super::arguments::Arguments;
+use super::names::LogLevel;
+use super::store::StoreConfig;
+
+/// A user's name and a session id are strings of a request, with a request's limits.
+const MAX_STRING_BYTES: usize = 256;
+
+/// How to run the node.
+pub struct Config {
+    /// Where sessions are kept.
+    pub store: StoreConfig,
+    /// The rules that are the same for all sessions.
+    pub policy: Policy,
+    /// The sessions that exist at the start.
+    pub preloads: Vec<Preload>,
+    /// How session ids look.
+    pub id_format: IdFormat,
+    /// Defaults for sessions whose request sets no lifetime.
+    pub terms: Terms,
+    /// How the node treats its input and forms its replies.
+    pub options: Options,
+    /// Where session events go, if anywhere.
+    pub audit: Option<AuditConfig>,
+    /// What is said on stderr.
+    pub log: Level,
+}
+
+/// A session that exists at the start.
+pub struct Preload {
+    /// Its id. Not secret, since it stood on a command line, and still never shown.
+    pub id: String,
+    /// Whose it is.
+    pub user: String,
+}
+
+/// What is audited, and where to.
+pub struct AuditConfig {
+    /// A file, or `-` for stderr.
+    pub path: PathBuf,
+    /// What is recorded.
+    pub record: Record,
+}
+
+impl Config {
+    /// Holds the values against each other.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, without an id of `--preload` or a password of `--store`.
+    pub fn check(arguments: Arguments) -> Result<Self, String> {
+        if arguments.ttl > arguments.max_ttl {
+            return Err("--ttl must not be longer than --max-ttl".into());
+        }
+        let policy = policy(&arguments);
+        let preloads = preloads(&arguments.preload, policy.max_sessions)?;
+        let store = StoreConfig::parse(
+            &arguments.store,
+            #[cfg(feature = "redis")]
+            arguments.redis,
+        )?;
+        if !preloads.is_empty() && !matches!(store, StoreConfig::Memory) {
+            return Err(
+                "--preload goes with --store memory: alone: in a file or on a server, an id that has ended would be \
+                 live again"
+                    .into(),
+            );
+        }
+        #[cfg(feature = "redis")]
+        if matches!(store, StoreConfig::Redis(_)) && arguments.max_sessions.is_some() {
+            return Err(
+                "--max-sessions: nobody counts the sessions of all nodes on Redis; use the server's maxmemory instead"
+                    .into(),
+            );
+        }
+        Ok(Self {
+            store,
+            policy,
+            preloads,
+            id_format: arguments.id_format.0,
+            terms: Terms {
+                ttl: arguments.ttl,
+                idle_timeout: Some(arguments.idle_timeout).filter(|timeout| !timeout.is_zero()),
+            },
+            options: Options {
+                max_line_bytes: arguments.max_line_bytes,
+                reply_format: arguments.reply_format.0,
+                limits: Limits {
+                    max_ttl: arguments.max_ttl,
+                    max_data_bytes: arguments.max_data_bytes,
+                    strict: arguments.strict,
+                },
+            },
+            audit: arguments.audit.map(|path| AuditConfig {
+                path,
+                record: if arguments.audit_validated {
+                    Record::Everything
+                } else {
+                    Record::Changes
+                },
+            }),
+            log: match arguments.log {
+                LogLevel::Error => Level::ERROR,
+                LogLevel::Warn => Level::WARN,
+                LogLevel::Info => Level::INFO,
+                LogLevel::Debug => Level::DEBUG,
+            },
+        })
+    }
+}
+
+fn policy(arguments: &Arguments) -> Policy {
+    let max_sessions = arguments.max_sessions;
+    Policy {
+        max_sessions: max_sessions.unwrap_or(Policy::default().max_sessions),
+        max_sessions_per_user: arguments.max_sessions_per_user,
+        on_user_limit: arguments.on_user_limit.0,
+        rotation_grace: arguments.rotation_grace,
+        on_reuse: arguments.on_reuse.0,
+    }
+}
+
+fn preloads(texts: &[String], max_sessions: usize) -> Result<Vec<Preload>, String> {
+    let mut preloads: Vec<Preload> = Vec::new();
+    for text in texts {
+        let preload = Preload::parse(text)?;
+        if preloads.iter().any(|other| other.id == preload.id) {
+            return Err("--preload must not give the same ID twice".into());
+        }
+        preloads.push(preload);
+    }
+    if preloads.len() > max_sessions {
+        return Err("--preload must not name more sessions than --max-sessions allows".into());
+    }
+    Ok(preloads)
+}
+
+impl Preload {
+    fn parse(text: &str) -> Result<Self, String> {
+        let fits = |text: &str| (1..=MAX_STRING_BYTES).contains(&text.len());
+        text.split_once('=')
+            .filter(|(id, user)| fits(id) && fits(user))
+            .map(|(id, user)| Self {
+                id: id.to_owned(),
+                user: user.to_owned(),
+            })
+            .ok_or_else(|| {
+                format!("--preload must be ID=USER, each of 1 to {MAX_STRING_BYTES} bytes")
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preload_is_cut_at_its_first_equals_sign() {
+        let pair = |text: &str| {
+            let preload = Preload::parse(text).ok()?;
+            Some((preload.id, preload.user))
+        };
+        assert_eq!(
+            pair("abc123=user123"),
+            Some(("abc123".into(), "user123".into()))
+        );
+        assert_eq!(pair("a=b=c"), Some(("a".into(), "b=c".into())));
+        for wrong in ["", "abc123", "=user", "id="] {
+            assert_eq!(pair(wrong), None, "{wrong}");
+        }
+        let long = "x".repeat(256);
+        assert!(Preload::parse(&format!("{long}={long}")).is_ok());
+        assert!(Preload::parse(&format!("{long}x=u")).is_err());
+        assert!(Preload::parse(&format!("i={long}x")).is_err());
+    }
+}

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tracing::{info, warn};
 
+use crate::outage::{Outage, Turn};
 use crate::session::Timestamp;
 use crate::store::{Event, EventKind, Outcomes, Reason, Record};
 
@@ -17,7 +18,7 @@ pub struct Audit {
     output: Box<dyn Write>,
     record: Record,
     lines: Vec<u8>,
-    is_broken: bool,
+    outage: Outage,
 }
 
 /// A line of the audit.
@@ -46,7 +47,7 @@ impl Audit {
             output,
             record,
             lines: Vec::new(),
-            is_broken: false,
+            outage: Outage::default(),
         }
     }
 
@@ -68,7 +69,7 @@ impl Audit {
         let time = UNIX_EPOCH + Duration::from_millis(now.as_millis());
         let time = humantime::format_rfc3339_millis(time).to_string();
         self.lines.clear();
-        if self.is_broken {
+        if self.outage.lasts() {
             // What failed may have left half a line.
             self.lines.push(b'\n');
         }
@@ -88,16 +89,14 @@ impl Audit {
         self.report(&written);
     }
 
-    /// Says so when writing begins to fail, and when it succeeds again: not once for every batch.
     fn report(&mut self, written: &io::Result<()>) {
-        match written {
-            Err(error) if !self.is_broken => {
+        match (self.outage.note(written.is_err()), written) {
+            (Some(Turn::Begins), Err(error)) => {
                 warn!("--audit: cannot write, so session events are being lost: {error}");
             }
-            Ok(()) if self.is_broken => info!("--audit: can be written again"),
+            (Some(Turn::Ends), _) => info!("--audit: can be written again"),
             _ => {}
         }
-        self.is_broken = written.is_err();
     }
 }
 

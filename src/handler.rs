@@ -343,7 +343,7 @@ fn refuse_create(why: &str) -> Reply<'static> {
 #[cold]
 fn explain(error: &StoreError) -> Error {
     let code = match error {
-        StoreError::NoEffect(_) => ErrorCode::TemporarilyUnavailable,
+        StoreError::NoEffect(_) | StoreError::OutOfMemory => ErrorCode::TemporarilyUnavailable,
         StoreError::MayHaveTakenEffect(_) => ErrorCode::Crash,
     };
     Error::new(code, error.to_string())

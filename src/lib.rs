@@ -44,6 +44,7 @@ pub mod id;
 pub mod lines;
 pub mod messages;
 pub mod node;
+mod outage;
 pub mod protocol;
 pub mod session;
 pub mod store;

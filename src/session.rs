@@ -55,9 +55,13 @@ impl Add<Duration> for Timestamp {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_add(millis))
+        Self(self.0.saturating_add(whole_millis(duration)))
     }
+}
+
+/// Whole milliseconds, the unit in which sessions are timed; as many as there can be for a longer duration.
+pub(crate) fn whole_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a store keeps and looks up in place of a session id: the first 16 bytes of the SHA-256 digest
@@ -202,13 +206,12 @@ impl Lifetime {
 
     /// The lifetime of a session created at `now`, for whose user that is also when they authenticated.
     pub fn begin(now: Timestamp, ttl: Duration, idle_timeout: Option<Duration>) -> Self {
-        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Self {
             created_at: now,
             auth_time: now,
             last_used_at: now,
             ends_at: now + ttl,
-            idle_timeout_millis: idle_timeout.map_or(Self::NEVER_IDLE, millis),
+            idle_timeout_millis: idle_timeout.map_or(Self::NEVER_IDLE, whole_millis),
         }
     }
 

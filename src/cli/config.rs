@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use session_node::Options;
 use session_node::handler::Terms;
 use session_node::id::IdFormat;
-use session_node::protocol::Limits;
+use session_node::protocol::{Limits, MAX_STRING_BYTES};
 use session_node::session::Policy;
 use session_node::store::Record;
 use tracing::Level;
@@ -13,9 +13,6 @@ use tracing::Level;
 use super::arguments::Arguments;
 use super::names::LogLevel;
 use super::store::StoreConfig;
-
-/// A user's name and a session id are strings of a request, with a request's limits.
-const MAX_STRING_BYTES: usize = 256;
 
 /// How to run the node.
 pub struct Config {

@@ -9,13 +9,9 @@ use super::field::{BodyIs, Field, Fields, MessageFields, is_text};
 use super::strict;
 use super::{
     CreateOptions, DestroySessionByHandle, DestroyUserSessions, Envelope, Error, ErrorCode,
-    Incoming, Limits, ListSessions, Message, RegenerateOptions, Request, ReturnAddress,
-    UpdateSession, ValidateOptions,
+    Incoming, Limits, ListSessions, MAX_STRING_BYTES, Message, RegenerateOptions, Request,
+    ReturnAddress, UpdateSession, ValidateOptions,
 };
-
-/// The longest string that a field of a request may hold, in bytes of UTF-8: room for any user name or
-/// e-mail address, and a bound on what a session costs.
-const MAX_STRING_BYTES: usize = 256;
 
 /// The types of request that [`read_request`] knows, each with the fields that it knows beside `type` and `msg_id`.
 pub(super) const REQUESTS: [(&str, &[&str]); 11] = [

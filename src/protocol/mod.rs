@@ -20,6 +20,10 @@ pub use nesting::{Nesting, Progress};
 use crate::id::SessionId;
 use crate::session::{Handle, Lifetime};
 
+/// The longest string that a field of a request may hold, in bytes of UTF-8: room for any user name or
+/// e-mail address, and a bound on what a session costs.
+pub const MAX_STRING_BYTES: usize = 256;
+
 /// The form in which requests are answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReplyFormat {

@@ -134,6 +134,16 @@ pub enum Operation<'a> {
     Stats,
 }
 
+impl Operation<'_> {
+    /// Whether it looks at sessions, or uses them, and changes nothing else.
+    pub fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            Self::Validate { .. } | Self::List { .. } | Self::Stats
+        )
+    }
+}
+
 /// What few sessions begin with. Boxed in its operation, as are [`Conditions`] and [`Changes`]: operations are moved
 /// about, and without the boxes a validation took 8 % longer.
 #[derive(Default)]
@@ -294,16 +304,30 @@ pub enum Reason {
     Reuse,
 }
 
-/// Why a store could not carry out an operation. The text says what was out of reach, for an operator;
-/// it holds no session id.
-#[derive(Debug, thiserror::Error)]
+/// Why a store could not carry out an operation. The reason says what was out of reach, for an operator; it holds no
+/// session id.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The operation surely had no effect: it is safe to try it again.
-    #[error("{0}")]
+    /// The store failed, and the operation surely had no effect: it is safe to try it again.
+    #[error("the session store failed, and the request had no effect: {0}")]
     NoEffect(String),
-    /// The operation may have taken effect.
-    #[error("{0}")]
+    /// The store failed, and the operation may have taken effect.
+    #[error("the session store failed, and the request may have taken effect: {0}")]
     MayHaveTakenEffect(String),
+    /// The system gives no more memory for what the operation would add. It had no effect.
+    #[error("the node is out of memory")]
+    OutOfMemory,
+}
+
+#[cfg(feature = "redis")]
+impl StoreError {
+    /// The reason alone.
+    fn why(&self) -> String {
+        match self {
+            Self::NoEffect(why) | Self::MayHaveTakenEffect(why) => why.clone(),
+            Self::OutOfMemory => self.to_string(),
+        }
+    }
 }
 
 /// A place to keep sessions.

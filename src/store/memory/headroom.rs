@@ -5,6 +5,8 @@ use std::hint::black_box;
 
 use tracing::{info, warn};
 
+use crate::outage::{Outage, Turn};
+
 /// How far the store may grow until it asks again.
 const STEP_BYTES: usize = 32 << 20;
 
@@ -14,14 +16,14 @@ const SPARE_BYTES: usize = 32 << 20;
 /// How much memory the store may use.
 pub struct Headroom {
     granted_bytes: usize,
-    refuses: bool,
+    outage: Outage,
 }
 
 impl Headroom {
     pub fn new() -> Self {
         Self {
             granted_bytes: 0,
-            refuses: false,
+            outage: Outage::default(),
         }
     }
 
@@ -41,13 +43,12 @@ impl Headroom {
         if is_there {
             self.granted_bytes = bytes + STEP_BYTES;
         }
-        if self.refuses == is_there {
-            self.refuses = !is_there;
-            if is_there {
-                info!("there is memory again");
-            } else {
+        match self.outage.note(!is_there) {
+            Some(Turn::Begins) => {
                 warn!("out of memory: what needs more of it is refused, and the rest goes on");
             }
+            Some(Turn::Ends) => info!("there is memory again"),
+            None => {}
         }
         is_there
     }

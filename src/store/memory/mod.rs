@@ -93,7 +93,7 @@ impl MemoryStore {
         for (at, operation) in operations.iter().enumerate() {
             rules.records.operation = at;
             let outcome = rules.apply(operation);
-            rules.outcomes.push(outcome.map_err(Into::into));
+            rules.outcomes.push(outcome);
         }
     }
 }

@@ -19,20 +19,11 @@ pub struct MemoryRecords<'a> {
     pub operation: usize,
 }
 
-/// The system gives no more memory.
-pub struct OutOfMemory;
-
-impl From<OutOfMemory> for StoreError {
-    fn from(_: OutOfMemory) -> Self {
-        Self::NoEffect("the node is out of memory".into())
-    }
-}
-
-type Result<T> = std::result::Result<T, OutOfMemory>;
+type Result<T> = std::result::Result<T, StoreError>;
 
 impl Records for MemoryRecords<'_> {
     type Record = Slot<Session>;
-    type Error = OutOfMemory;
+    type Error = StoreError;
 
     #[inline]
     fn find(&mut self, key: &SessionKey) -> Result<Option<Found<Slot<Session>>>> {
@@ -100,7 +91,7 @@ impl Records for MemoryRecords<'_> {
         if self.headroom.allows(all) {
             Ok(())
         } else {
-            Err(OutOfMemory)
+            Err(StoreError::OutOfMemory)
         }
     }
 

@@ -5,11 +5,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::Cmd;
 
 use super::batch::Batch;
-use super::millis;
 use super::places::{Known, Place, UserDigest};
 use super::pointers::{POINTER_SLACK, write_pointer};
 use super::scripts::{self, ScriptName};
 use super::servers::Commands;
+use crate::session::whole_millis;
 use crate::session::{MAX_RETIRED_IDS, OnReuse, OnUserLimit, SessionKey};
 use crate::store::Operation;
 
@@ -114,8 +114,8 @@ impl Batch<'_> {
         let rejects = self.policy.on_user_limit == OnUserLimit::Reject;
         self.ask_of_user(ScriptName::Create, user, commands, |command| {
             command.arg(place.handle.as_bytes()).arg(key.as_bytes());
-            command.arg(&**user).arg(millis(*ttl));
-            command.arg(idle_timeout.map_or(0, millis));
+            command.arg(&**user).arg(whole_millis(*ttl));
+            command.arg(idle_timeout.map_or(0, whole_millis));
             command.arg(data.unwrap_or_default());
             command.arg(binding.map_or(&[][..], |binding| binding.as_bytes()));
             command.arg(self.policy.max_sessions_per_user.unwrap_or(0));
@@ -150,7 +150,7 @@ impl Batch<'_> {
         let hash = self.hash(place.user);
         let mut command = scripts::run(script, &hash);
         command.arg(place.handle.as_bytes()).arg(key.as_bytes());
-        command.arg(millis(self.policy.rotation_grace));
+        command.arg(whole_millis(self.policy.rotation_grace));
         command.arg(u8::from(self.policy.on_reuse == OnReuse::Revoke));
         arguments(&mut command);
         commands.add(&hash, &command);

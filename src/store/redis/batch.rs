@@ -14,13 +14,13 @@ use std::ops::Range;
 
 use redis::Value;
 
-use super::Counters;
 use super::options::RedisOptions;
 use super::places::{Place, Places};
 use super::reply::Reply;
-use super::servers::{Answer, Commands, Failure, Servers};
+use super::servers::{Answer, Commands, Servers};
 use crate::session::{Policy, SessionKey, Timestamp};
-use crate::store::{Operation, Outcomes};
+use crate::store::rules::Counters;
+use crate::store::{Operation, Outcomes, StoreError};
 
 /// A batch on its way.
 pub struct Batch<'a> {
@@ -43,7 +43,7 @@ pub struct Step<'o, 't> {
     /// Its commands. The last is its own script; those before present another key, or write a pointer.
     pub commands: Range<usize>,
     /// What the scripts have answered, or why it is not carried out.
-    pub replies: Result<Vec<Reply>, Failure>,
+    pub replies: Result<Vec<Reply>, StoreError>,
 }
 
 impl Batch<'_> {
@@ -75,7 +75,7 @@ impl Batch<'_> {
     fn begin<'o, 't>(
         &mut self,
         operation: &'o Operation<'t>,
-        unreachable: &HashMap<SessionKey, Failure>,
+        unreachable: &HashMap<SessionKey, StoreError>,
         commands: &mut Commands,
     ) -> Step<'o, 't> {
         let start = commands.len();
@@ -97,7 +97,7 @@ impl Batch<'_> {
 
     /// Waits, where that is asked for, until replicas hold what has changed.
     fn wait_for_replicas(&mut self, steps: &mut [Step<'_, '_>]) {
-        let is_to_be_held = |step: &&mut Step<'_, '_>| changes(step.operation);
+        let is_to_be_held = |step: &&mut Step<'_, '_>| !step.operation.only_reads();
         if self.options.wait_replicas == 0 || !steps.iter_mut().any(|step| is_to_be_held(&step)) {
             return;
         }
@@ -106,14 +106,14 @@ impl Batch<'_> {
         };
         for step in steps.iter_mut().filter(is_to_be_held) {
             if step.replies.is_ok() {
-                step.replies = Err(Failure::MayHaveTakenEffect(why.clone()));
+                step.replies = Err(StoreError::MayHaveTakenEffect(why.clone()));
             }
         }
     }
 }
 
 /// Reads the answers to the commands of one operation.
-pub fn read(answers: impl Iterator<Item = Answer>) -> Result<Vec<Reply>, Failure> {
+pub fn read(answers: impl Iterator<Item = Answer>) -> Result<Vec<Reply>, StoreError> {
     let mut replies = Vec::new();
     let mut failure = None;
     for answer in answers {
@@ -123,7 +123,7 @@ pub fn read(answers: impl Iterator<Item = Answer>) -> Result<Vec<Reply>, Failure
             Ok(value) => {
                 let Some(reply) = Reply::read(value) else {
                     let why = "a script gave an answer that is none of its own".to_owned();
-                    return Err(Failure::MayHaveTakenEffect(why));
+                    return Err(StoreError::MayHaveTakenEffect(why));
                 };
                 replies.push(reply);
             }
@@ -132,8 +132,8 @@ pub fn read(answers: impl Iterator<Item = Answer>) -> Result<Vec<Reply>, Failure
         }
     }
     match failure {
-        Some(Failure::NoEffect(why)) if !replies.is_empty() => {
-            Err(Failure::MayHaveTakenEffect(why))
+        Some(StoreError::NoEffect(why)) if !replies.is_empty() => {
+            Err(StoreError::MayHaveTakenEffect(why))
         }
         Some(failure) => Err(failure),
         None => Ok(replies),
@@ -151,12 +151,4 @@ pub fn presented<'o>(operation: &'o Operation<'_>) -> Option<&'o SessionKey> {
         Operation::DestroyUser { except, .. } => except.as_ref(),
         _ => None,
     }
-}
-
-/// Whether an operation does more than to look or to note a use.
-fn changes(operation: &Operation<'_>) -> bool {
-    !matches!(
-        operation,
-        Operation::Validate { .. } | Operation::List { .. } | Operation::Stats
-    )
 }

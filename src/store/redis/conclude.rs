@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::batch::{Batch, Step};
 use super::reply::{Ended, Reply};
-use super::servers::Failure;
 use crate::session::{Handle, Timestamp};
 use crate::store::{EventKind, Listed, Operation, Outcome, Reason, StoreError};
 
@@ -126,17 +125,14 @@ impl Batch<'_> {
         Outcome::Invalid
     }
 
-    pub fn explain(&mut self, operation: &Operation<'_>, failure: Failure) -> StoreError {
-        *self.failure = Some(failure.why().to_owned());
+    pub fn explain(&mut self, operation: &Operation<'_>, failure: StoreError) -> StoreError {
+        *self.failure = Some(failure.why());
         match failure {
-            Failure::MayHaveTakenEffect(why) if !matches!(operation, Operation::List { .. }) => {
-                StoreError::MayHaveTakenEffect(format!(
-                    "the session store failed, and the request may have taken effect: {why}"
-                ))
+            // What was only read had no effect.
+            StoreError::MayHaveTakenEffect(why) if matches!(operation, Operation::List { .. }) => {
+                StoreError::NoEffect(why)
             }
-            Failure::MayHaveTakenEffect(why) | Failure::NoEffect(why) => StoreError::NoEffect(
-                format!("the session store failed, and the request had no effect: {why}"),
-            ),
+            failure => failure,
         }
     }
 }

@@ -8,8 +8,8 @@ use redis::{Value, cmd};
 use super::ask::add_session;
 use super::batch::{Batch, read};
 use super::scripts::{self, ScriptName};
-use super::servers::{Commands, Failure};
-use crate::store::{EventKind, Operation, Outcome};
+use super::servers::Commands;
+use crate::store::{EventKind, Operation, Outcome, StoreError};
 
 impl Batch<'_> {
     /// Ends all sessions, user by user: a scan finds every key that is there from its beginning to its end.
@@ -19,7 +19,7 @@ impl Batch<'_> {
         let result = match result {
             Ok(()) if self.options.wait_replicas > 0 && count > 0 => {
                 let waited = self.servers.wait_for_replicas();
-                waited.map_err(Failure::MayHaveTakenEffect)
+                waited.map_err(StoreError::MayHaveTakenEffect)
             }
             result => result,
         };
@@ -29,15 +29,15 @@ impl Batch<'_> {
                 self.outcomes.note(kind, || (None, None));
                 Ok(Outcome::DestroyedMany { count })
             }
-            Err(Failure::NoEffect(why)) if count > 0 => {
-                Err(self.explain(&Operation::DestroyAll, Failure::MayHaveTakenEffect(why)))
+            Err(StoreError::NoEffect(why)) if count > 0 => {
+                Err(self.explain(&Operation::DestroyAll, StoreError::MayHaveTakenEffect(why)))
             }
             Err(failure) => Err(self.explain(&Operation::DestroyAll, failure)),
         };
         self.outcomes.push(outcome);
     }
 
-    fn destroy_all_users(&mut self, count: &mut u64) -> Result<(), Failure> {
+    fn destroy_all_users(&mut self, count: &mut u64) -> Result<(), StoreError> {
         let pattern = format!("{}u:*", self.options.prefix);
         for link in self.servers.primaries()? {
             let mut cursor = b"0".to_vec();
@@ -48,10 +48,13 @@ impl Batch<'_> {
                     .arg(&pattern)
                     .arg("COUNT")
                     .arg(1000);
-                let page = self.servers.ask(link, &scan).map_err(Failure::NoEffect)?;
+                let page = self
+                    .servers
+                    .ask(link, &scan)
+                    .map_err(StoreError::NoEffect)?;
                 let Some((next, hashes)) = page_of_scan(page) else {
                     let why = "no answer to SCAN".to_owned();
-                    return Err(Failure::NoEffect(why));
+                    return Err(StoreError::NoEffect(why));
                 };
                 self.destroy_hashes(&hashes, count)?;
                 if next == b"0" {
@@ -63,7 +66,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn destroy_hashes(&mut self, hashes: &[String], count: &mut u64) -> Result<(), Failure> {
+    fn destroy_hashes(&mut self, hashes: &[String], count: &mut u64) -> Result<(), StoreError> {
         let mut commands = Commands::default();
         for hash in hashes {
             let mut command = scripts::run(ScriptName::DestroyUser, hash);

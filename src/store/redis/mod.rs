@@ -19,14 +19,14 @@ mod scripts;
 mod servers;
 mod slots;
 
-use std::time::Duration;
-
 use tracing::{info, warn};
 
 use self::batch::Batch;
 use self::places::Places;
 use self::servers::Servers;
+use super::rules::Counters;
 use super::{Operation, Outcomes, Policy, Store};
+use crate::outage::{Outage, Turn};
 use crate::session::Timestamp;
 
 pub use options::{RedisOptions, RedisUrl, RedisUrlError};
@@ -38,20 +38,13 @@ pub struct RedisStore {
     servers: Servers,
     places: Places,
     counters: Counters,
-    is_failing: bool,
+    outage: Outage,
 }
 
 /// Why there is no store. Names the server, and never a password.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct RedisConnectError(String);
-
-/// What this node has done to sessions.
-#[derive(Clone, Copy, Default)]
-struct Counters {
-    destroyed: u64,
-    expired: u64,
-}
 
 impl RedisStore {
     /// The sessions on these servers. The server keeps no count of all: [`Policy::max_sessions`] has no say, its own
@@ -75,20 +68,18 @@ impl RedisStore {
             servers,
             places: Places::default(),
             counters: Counters::default(),
-            is_failing: false,
+            outage: Outage::default(),
         })
     }
 
-    /// Says so when the servers begin to fail, and when they work again: not once for every batch.
     fn report(&mut self, failure: Option<&str>) {
-        match failure {
-            Some(why) if !self.is_failing => {
+        match (self.outage.note(failure.is_some()), failure) {
+            (Some(Turn::Begins), Some(why)) => {
                 warn!("--store: requests are answered with errors: {why}");
             }
-            None if self.is_failing => info!("--store: {} works again", self.options.url),
+            (Some(Turn::Ends), _) => info!("--store: {} works again", self.options.url),
             _ => {}
         }
-        self.is_failing = failure.is_some();
     }
 }
 
@@ -123,9 +114,4 @@ impl Store for RedisStore {
             self.report(failure.as_deref());
         }
     }
-}
-
-/// For the servers, which count time in milliseconds.
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

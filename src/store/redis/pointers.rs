@@ -8,12 +8,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::{Cmd, Value, cmd};
 
 use super::batch::{Batch, Step, presented};
-use super::millis;
 use super::places::{Known, Place};
 use super::reply::{Ended, Reply};
-use super::servers::{Commands, Failure};
+use super::servers::Commands;
 use crate::session::SessionKey;
-use crate::store::Operation;
+use crate::session::whole_millis;
+use crate::store::{Operation, StoreError};
 
 /// For how long a pointer stays beyond its session's end, so that it is never the first to go.
 pub const POINTER_SLACK: Duration = Duration::from_secs(5);
@@ -21,7 +21,7 @@ pub const POINTER_SLACK: Duration = Duration::from_secs(5);
 impl Batch<'_> {
     /// Learns the places of the keys that are presented and not known yet. Gives those of which nothing could be learned,
     /// with the reason.
-    pub fn locate(&mut self, operations: &[Operation<'_>]) -> HashMap<SessionKey, Failure> {
+    pub fn locate(&mut self, operations: &[Operation<'_>]) -> HashMap<SessionKey, StoreError> {
         let mut asked = Vec::new();
         let mut seen = HashSet::new();
         let mut commands = Commands::default();
@@ -64,8 +64,8 @@ impl Batch<'_> {
                 }
                 (Some(Err(failure)), _) | (_, Some(Err(failure))) => {
                     // A pointer that was only read.
-                    let why = failure.why().to_owned();
-                    unreachable.insert(key, Failure::NoEffect(why));
+                    let why = failure.why();
+                    unreachable.insert(key, StoreError::NoEffect(why));
                 }
                 _ => {}
             }
@@ -108,8 +108,8 @@ impl Batch<'_> {
         let answers = self.servers.exchange(&commands);
         for (number, command) in needed {
             if let Some(Err(failure)) = answers.get(command) {
-                let why = failure.why().to_owned();
-                steps[number].replies = Err(Failure::MayHaveTakenEffect(why));
+                let why = failure.why();
+                steps[number].replies = Err(StoreError::MayHaveTakenEffect(why));
             }
         }
     }
@@ -202,13 +202,13 @@ pub fn write_pointer(pointer: &str, place: Place, stay: Duration) -> Cmd {
         .arg(pointer)
         .arg(&place.to_bytes())
         .arg("PX")
-        .arg(millis(stay));
+        .arg(whole_millis(stay));
     command
 }
 
 /// A pointer is only ever made to stay longer.
 fn keep_pointer(pointer: &str, stay: Duration) -> Cmd {
     let mut command = cmd("PEXPIRE");
-    command.arg(pointer).arg(millis(stay)).arg("GT");
+    command.arg(pointer).arg(whole_millis(stay)).arg("GT");
     command
 }

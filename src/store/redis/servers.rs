@@ -13,6 +13,7 @@ use redis::{Cmd, ConnectionAddr, ConnectionInfo, Value, cmd};
 use super::link::Link;
 use super::options::RedisOptions;
 use super::slots::{SLOTS, ranges, slot_of};
+use crate::store::StoreError;
 
 /// How often commands are sent anew because their slots were elsewhere. Each time the node learns where they are.
 const MAX_ROUNDS: usize = 6;
@@ -66,24 +67,8 @@ impl Commands {
     }
 }
 
-/// Why there is no answer to a command. The texts say what was wrong, and never what was sent.
-#[derive(Clone, Debug)]
-pub enum Failure {
-    /// It surely had no effect.
-    NoEffect(String),
-    /// It may have had one.
-    MayHaveTakenEffect(String),
-}
-
-impl Failure {
-    pub fn why(&self) -> &str {
-        match self {
-            Self::NoEffect(why) | Self::MayHaveTakenEffect(why) => why,
-        }
-    }
-}
-
-pub type Answer = Result<Value, Failure>;
+/// A reply to a command, or why there is none: a reason says what was wrong, and never what was sent.
+pub type Answer = Result<Value, StoreError>;
 
 /// A command on its way.
 #[derive(Clone, Copy)]
@@ -201,7 +186,7 @@ impl Servers {
             give_up_overtaken(commands, &mut left, &mut answers);
         }
         for (command, _) in left {
-            answers[command] = Some(Err(Failure::NoEffect(why.clone())));
+            answers[command] = Some(Err(StoreError::NoEffect(why.clone())));
         }
         let answer = |answer: Option<_>| answer.expect("every command was answered or is left");
         answers.into_iter().map(answer).collect()
@@ -229,7 +214,7 @@ impl Servers {
         by_link.retain(|&link, sendings| {
             match self.send(commands, link, sendings) {
                 Ok(()) => return true,
-                Err(Failure::NoEffect(error)) if !self.slots.is_empty() => {
+                Err(StoreError::NoEffect(error)) if !self.slots.is_empty() => {
                     // Perhaps another server has its slots by now.
                     self.is_outdated = true;
                     *why = error;
@@ -278,7 +263,7 @@ impl Servers {
         commands: &Commands,
         link: usize,
         sendings: &[Sending],
-    ) -> Result<(), Failure> {
+    ) -> Result<(), StoreError> {
         let mut bytes = Vec::new();
         for sending in sendings {
             if sending.asking {
@@ -290,8 +275,8 @@ impl Servers {
             self.used.push(link);
         }
         let link = &mut self.links[link];
-        link.open(&self.options).map_err(Failure::NoEffect)?;
-        link.send(&bytes).map_err(Failure::MayHaveTakenEffect)
+        link.open(&self.options).map_err(StoreError::NoEffect)?;
+        link.send(&bytes).map_err(StoreError::MayHaveTakenEffect)
     }
 
     fn receive(&mut self, sending: Sending) -> Verdict {
@@ -300,12 +285,12 @@ impl Servers {
         if sending.asking
             && let Err(why) = link.receive()
         {
-            return Verdict::Final(Err(Failure::MayHaveTakenEffect(why)));
+            return Verdict::Final(Err(StoreError::MayHaveTakenEffect(why)));
         }
         let error = match link.receive() {
             Ok(Value::ServerError(error)) => error,
             Ok(value) => return Verdict::Final(Ok(value)),
-            Err(why) => return Verdict::Final(Err(Failure::MayHaveTakenEffect(why))),
+            Err(why) => return Verdict::Final(Err(StoreError::MayHaveTakenEffect(why))),
         };
         let address = |details: Option<&str>| {
             let (host, port) = details?.rsplit_once(' ')?.1.rsplit_once(':')?;
@@ -322,7 +307,7 @@ impl Servers {
         );
         match error.code() {
             "MOVED" if !is_cluster => {
-                Verdict::Final(Err(Failure::NoEffect(link.is_of_a_cluster())))
+                Verdict::Final(Err(StoreError::NoEffect(link.is_of_a_cluster())))
             }
             "MOVED" => match address(details) {
                 Some((host, port)) => Verdict::Moved(host, port),
@@ -337,13 +322,13 @@ impl Servers {
             // A server that has become a replica: the name may lead to another one by now.
             "READONLY" => {
                 link.give_up();
-                Verdict::Final(Err(Failure::NoEffect(why)))
+                Verdict::Final(Err(StoreError::NoEffect(why)))
             }
             "CLUSTERDOWN" | "MASTERDOWN" | "LOADING" | "OOM" | "NOREPLICAS" | "MISCONF"
             | "NOPERM" | "NOAUTH" | "BUSY" | "TRYAGAIN" | "WRONGTYPE" => {
-                Verdict::Final(Err(Failure::NoEffect(why)))
+                Verdict::Final(Err(StoreError::NoEffect(why)))
             }
-            _ => Verdict::Final(Err(Failure::MayHaveTakenEffect(why))),
+            _ => Verdict::Final(Err(StoreError::MayHaveTakenEffect(why))),
         }
     }
 
@@ -417,9 +402,9 @@ impl Servers {
     }
 
     /// The links on which all keys are.
-    pub fn primaries(&mut self) -> Result<Vec<usize>, Failure> {
+    pub fn primaries(&mut self) -> Result<Vec<usize>, StoreError> {
         if self.is_outdated {
-            self.find_slots().map_err(Failure::NoEffect)?;
+            self.find_slots().map_err(StoreError::NoEffect)?;
         }
         let mut links = self.slots.clone();
         links.sort_unstable();
@@ -445,7 +430,7 @@ fn give_up_overtaken(
     }
     let mut latest = HashMap::new();
     for (command, answer) in answers.iter().enumerate() {
-        if matches!(answer, Some(Ok(_) | Err(Failure::MayHaveTakenEffect(_)))) {
+        if matches!(answer, Some(Ok(_) | Err(StoreError::MayHaveTakenEffect(_)))) {
             latest.insert(commands.key(command), command);
         }
     }
@@ -453,7 +438,7 @@ fn give_up_overtaken(
         let is_overtaken = latest.get(commands.key(command)) > Some(&command);
         if is_overtaken {
             let why = "a later command was carried out before it could be sent again";
-            answers[command] = Some(Err(Failure::NoEffect(why.to_owned())));
+            answers[command] = Some(Err(StoreError::NoEffect(why.to_owned())));
         }
         !is_overtaken
     });

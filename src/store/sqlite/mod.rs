@@ -14,7 +14,7 @@ mod uses;
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tracing::{info, warn};
 
 use self::records::FileRecords;
@@ -22,6 +22,7 @@ use self::tables::{Interruption, Tables};
 use self::uses::Uses;
 use super::rules::{Counters, LOOKED_AT_PER_OPERATION, Rules};
 use super::{Operation, Outcomes, Policy, Store, StoreError};
+use crate::outage::{Outage, Turn};
 use crate::session::Timestamp;
 
 pub use schema::OpenError;
@@ -57,7 +58,7 @@ pub struct SqliteStore {
     policy: Policy,
     uses: Uses,
     counters: Counters,
-    is_failing: bool,
+    outage: Outage,
 }
 
 /// Whether a transaction may write.
@@ -94,7 +95,7 @@ impl SqliteStore {
             policy,
             uses: Uses::new(rand::random()),
             counters: Counters::default(),
-            is_failing: false,
+            outage: Outage::default(),
         })
     }
 
@@ -114,12 +115,15 @@ impl SqliteStore {
                 .map_err(rolled_back)?;
         }
         let begin = match mode {
-            Mode::Reading | Mode::ReadingRegardless => "BEGIN DEFERRED",
+            Mode::Reading | Mode::ReadingRegardless => TransactionBehavior::Deferred,
             // The lock first: a transaction that has read cannot begin to write once another node has written.
-            Mode::Writing => "BEGIN IMMEDIATE",
+            Mode::Writing => TransactionBehavior::Immediate,
         };
-        let execute = |sql| self.connection.prepare_cached(sql)?.execute([]);
-        execute(begin).map_err(rolled_back)?;
+        // Dropped before it is committed, it is rolled back.
+        let transaction = self
+            .connection
+            .transaction_with_behavior(begin)
+            .map_err(rolled_back)?;
         self.uses.keep_back(mode == Mode::ReadingRegardless);
         let mut counters = self.counters;
         let rules = Rules {
@@ -127,28 +131,22 @@ impl SqliteStore {
             policy: &self.policy,
             records: FileRecords {
                 now,
-                tables: Tables::new(&self.connection, mode == Mode::Writing),
+                tables: Tables::new(&transaction, mode == Mode::Writing),
                 uses: &mut self.uses,
                 remembers_retired: self.policy.remembers_retired(),
             },
             counters: &mut counters,
             outcomes,
         };
-        if let Err(interruption) = carry_out(rules, operations, mode) {
+        let ended = carry_out(rules, operations, mode)
+            .map_err(|interruption| interruption.map(Failure::RolledBack))
+            .and_then(|()| {
+                let committed = transaction.commit();
+                committed.map_err(|error| Interruption::Failed(Failure::Commit(error)))
+            });
+        if ended.is_err() {
             self.uses.forget_batch();
-            // SQLite rolls back by itself after some errors. One that cannot be rolled back now is before the
-            // next batch, and is not committed in between.
-            if !self.connection.is_autocommit() {
-                let _ = self.connection.execute_batch("ROLLBACK");
-            }
-            return Err(interruption.map(Failure::RolledBack));
-        }
-        if let Err(error) = execute("COMMIT") {
-            self.uses.forget_batch();
-            if !self.connection.is_autocommit() {
-                let _ = self.connection.execute_batch("ROLLBACK");
-            }
-            return Err(Interruption::Failed(Failure::Commit(error)));
+            return ended;
         }
         self.uses.keep_batch(now);
         self.counters = counters;
@@ -171,17 +169,15 @@ impl SqliteStore {
         }
     }
 
-    /// Says so when the store begins to fail, and when it works again: not once for every batch.
     fn report(&mut self, failure: Option<&Failure>) {
         let path = self.path.display();
-        match failure {
-            Some(Failure::Commit(error) | Failure::RolledBack(error)) if !self.is_failing => {
+        match (self.outage.note(failure.is_some()), failure) {
+            (Some(Turn::Begins), Some(Failure::Commit(error) | Failure::RolledBack(error))) => {
                 warn!("--store: {path} fails, so requests are answered with errors: {error}");
             }
-            None if self.is_failing => info!("--store: {path} works again"),
+            (Some(Turn::Ends), _) => info!("--store: {path} works again"),
             _ => {}
         }
-        self.is_failing = failure.is_some();
     }
 }
 
@@ -193,12 +189,12 @@ impl Failure {
 
     fn to_error(&self) -> StoreError {
         match self {
-            Self::Commit(error) if !is_surely_rolled_back(error) => StoreError::MayHaveTakenEffect(
-                format!("the session store failed, and the request may have taken effect: {error}"),
-            ),
-            Self::Commit(error) | Self::RolledBack(error) => StoreError::NoEffect(format!(
-                "the session store failed, and the request had no effect: {error}"
-            )),
+            Self::Commit(error) if !is_surely_rolled_back(error) => {
+                StoreError::MayHaveTakenEffect(error.to_string())
+            }
+            Self::Commit(error) | Self::RolledBack(error) => {
+                StoreError::NoEffect(error.to_string())
+            }
         }
     }
 }
@@ -233,14 +229,6 @@ fn is_surely_rolled_back(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Whether an operation can be carried out without a write, most of the time.
-fn only_reads(operation: &Operation<'_>) -> bool {
-    matches!(
-        operation,
-        Operation::Validate { .. } | Operation::List { .. } | Operation::Stats
-    )
-}
-
 impl Store for SqliteStore {
     /// When the file was last written before it was opened here, by the latest clock of those that wrote it.
     fn earliest_now(&self) -> Timestamp {
@@ -252,7 +240,7 @@ impl Store for SqliteStore {
             return;
         }
         let start = outcomes.mark();
-        let may_only_read = batch.iter().all(only_reads);
+        let may_only_read = batch.iter().all(Operation::only_reads);
         let mut attempt = |store: &mut Self, mode| {
             outcomes.rewind(&start);
             store.transact(mode, now, batch, outcomes)

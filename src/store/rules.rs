@@ -4,11 +4,13 @@
 //! only its server can decide for all nodes at once: its Lua scripts repeat the rules, and the contract suite holds
 //! both to the same.
 
+use super::records::{Change, Found, NewKey, NewSession, Records, Totals};
 use super::{
-    Changes, Conditions, EventKind, Extras, Listed, Operation, Outcome, Outcomes, Policy, Reason,
+    Changes, Conditions, EventKind, Listed, Operation, Outcome, Outcomes, Policy, Reason,
+    StoreError,
 };
 use crate::session::{
-    Binding, Handle, Lifetime, MAX_RETIRED_IDS, OnReuse, OnUserLimit, SessionKey, Timestamp,
+    Handle, Lifetime, MAX_RETIRED_IDS, OnReuse, OnUserLimit, SessionKey, Timestamp,
 };
 
 /// How many sessions that are due one operation looks at: more than the one that it can add, so that looking always
@@ -21,135 +23,26 @@ const LOOKED_AT_WHEN_FULL: usize = 64;
 /// How many records are held at a time when all of a user, or all that are due, are looked at.
 const RECORDS_AT_A_TIME: usize = 256;
 
-/// Where sessions are kept, as far as the rules need to know.
-///
-/// A record is how the place refers to a session that it has found: a slot, or a row. It stays good until its session
-/// is removed. Every method that fails leaves everything as it was.
-pub trait Records {
-    /// A session that was found.
-    type Record: PartialEq;
-    /// Why a place cannot do what it is asked.
-    type Error;
-
-    /// The session whose key this is, or once was.
-    fn find(&mut self, key: &SessionKey) -> Result<Option<Found<Self::Record>>, Self::Error>;
-
-    /// A user's sessions in the order of their creation, from behind `after` on, `at_most` so many.
-    fn of_user(
-        &mut self,
-        user: &str,
-        after: Option<&Self::Record>,
-        at_most: usize,
-    ) -> Result<Vec<Self::Record>, Self::Error>;
-
-    /// Sessions that may have expired by `by`, `at_most` so many. It may leave out one that has expired within the
-    /// present second, and none that expired before.
-    fn due(&mut self, by: Timestamp, at_most: usize) -> Result<Vec<Self::Record>, Self::Error>;
-
-    /// How many sessions there are, those that have expired and are not yet removed included, and of how many users.
-    fn totals(&mut self) -> Result<Totals, Self::Error>;
-
-    /// The times of a session, as far as they are known.
-    fn lifetime(&self, record: &Self::Record) -> Lifetime;
-
-    /// The name of its user.
-    fn user<'r>(&'r self, record: &'r Self::Record) -> &'r str;
-
-    /// Its name for showing.
-    fn handle(&self, record: &Self::Record) -> Handle;
-
-    /// Its data, if it has any.
-    fn data<'r>(&'r self, record: &'r Self::Record) -> Option<&'r str>;
-
-    /// What it is bound to, if it is.
-    fn binding<'r>(&'r self, record: &'r Self::Record) -> Option<&'r Binding>;
-
-    /// Sees to it that there is room for a session, or a new key, and for this data, before anything is changed.
-    fn reserve(&mut self, data: Option<&str>) -> Result<(), Self::Error>;
-
-    /// Adds a session. If another has its key, the other is removed.
-    fn insert(&mut self, new: &NewSession<'_>) -> Result<Self::Record, Self::Error>;
-
-    /// Notes a use, which has changed `lifetime`.
-    fn touch(&mut self, record: &Self::Record, lifetime: &Lifetime) -> Result<(), Self::Error>;
-
-    /// Changes a session.
-    fn change(&mut self, record: &Self::Record, change: &Change<'_>) -> Result<(), Self::Error>;
-
-    /// Forgets retired keys of a session, from the oldest on, as long as `is_enough` does not hold of when the oldest
-    /// was retired and how many there are.
-    fn forget_retired(
-        &mut self,
-        record: &Self::Record,
-        is_enough: impl Fn(Timestamp, usize) -> bool,
-    ) -> Result<(), Self::Error>;
-
-    /// Puts off when a session is due, which has not expired, to when it will have expired unless it is used.
-    fn look_later(&mut self, record: &Self::Record) -> Result<(), Self::Error>;
-
-    /// Removes a session and the keys that lead to it.
-    fn remove(&mut self, record: &Self::Record) -> Result<(), Self::Error>;
-
-    /// Removes all sessions.
-    fn remove_all(&mut self) -> Result<(), Self::Error>;
-}
-
-/// What a key leads to.
-pub enum Found<R> {
-    /// The session whose key it is.
-    Current(R),
-    /// The session whose key it was.
-    Retired {
-        /// The session.
-        record: R,
-        /// Since when the key is no longer its own.
-        at: Timestamp,
-    },
-}
-
-/// A session that is to begin.
-pub struct NewSession<'a> {
-    pub key: SessionKey,
-    pub user: &'a str,
-    pub lifetime: Lifetime,
-    pub extras: Option<&'a Extras<'a>>,
-}
-
-/// What changes in a session.
-pub struct Change<'a> {
-    pub lifetime: Lifetime,
-    /// What replaces its data, if it is to be replaced.
-    pub data: Option<&'a str>,
-    pub new_key: Option<NewKey>,
-}
-
-/// A key that a session is to have.
-pub struct NewKey {
-    pub key: SessionKey,
-    /// When the present key is retired, if it is to be remembered.
-    pub retired_at: Option<Timestamp>,
-}
-
-/// How many sessions a place holds, and of how many users.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    pub sessions: u64,
-    pub users: u64,
-}
-
 /// What has become of sessions since the store was opened by this node.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counters {
+    /// Sessions that operations have ended, evictions and revocations included.
     pub destroyed: u64,
+    /// Sessions that were removed after their end.
     pub expired: u64,
 }
 
 /// The rules, at work on some operations at one moment.
 pub struct Rules<'a, R> {
+    /// The moment.
     pub now: Timestamp,
+    /// The rules that a store was given.
     pub policy: &'a Policy,
+    /// Where the sessions are.
     pub records: R,
+    /// What has become of sessions so far.
     pub counters: &'a mut Counters,
+    /// Where outcomes and events go.
     pub outcomes: &'a mut Outcomes,
 }
 
@@ -167,6 +60,38 @@ enum Presented<R> {
     Current(Live<R>),
     /// The session whose key it was until a moment ago.
     InGrace(Live<R>),
+}
+
+impl<'a, R: Records<Error = StoreError>> Rules<'a, R> {
+    /// The rules for a batch at `now`.
+    pub fn new(
+        now: Timestamp,
+        policy: &'a Policy,
+        records: R,
+        counters: &'a mut Counters,
+        outcomes: &'a mut Outcomes,
+    ) -> Self {
+        Self {
+            now,
+            policy,
+            records,
+            counters,
+            outcomes,
+        }
+    }
+
+    /// Carries out a batch, as [`Store::apply`](super::Store::apply) has to: removes a few sessions that have expired,
+    /// and then adds the outcome of each operation. For places in which an operation that fails keeps no other from
+    /// being carried out.
+    pub fn carry_out(&mut self, batch: &[Operation<'_>]) {
+        let at_most = batch.len() * LOOKED_AT_PER_OPERATION;
+        // What is not removed now is removed later.
+        let _ = self.remove_expired(self.now.start_of_second(), at_most);
+        for operation in batch {
+            let outcome = self.apply(operation);
+            self.outcomes.push(outcome);
+        }
+    }
 }
 
 impl<R: Records> Rules<'_, R> {
@@ -189,7 +114,8 @@ impl<R: Records> Rules<'_, R> {
                 key: *key,
                 user,
                 lifetime: Lifetime::begin(self.now, *ttl, *idle_timeout),
-                extras: extras.as_deref(),
+                data: extras.as_ref().and_then(|extras| extras.data.as_deref()),
+                binding: extras.as_ref().and_then(|extras| extras.binding.as_ref()),
             }),
             Operation::Regenerate { old, new, changes } => {
                 self.regenerate(old, *new, changes.as_deref())
@@ -235,33 +161,33 @@ impl<R: Records> Rules<'_, R> {
             record,
             mut lifetime,
         } = live;
-        if let Some(binding) = self.records.binding(&record)
+        let session = self.records.session(&record);
+        if let Some(binding) = session.binding
             && conditions.and_then(|conditions| conditions.binding.as_ref()) != Some(binding)
         {
             return Ok(self.invalid());
         }
+        let user = self.outcomes.keep(session.user);
         let max_age = conditions.and_then(|conditions| conditions.max_age);
         if let Some(max_age) = max_age
             && let Some(auth_age) = lifetime.auth_age_beyond(self.now, max_age)
         {
-            let user = self.outcomes.keep(self.records.user(&record));
             return Ok(Outcome::ReauthenticationRequired { user, auth_age });
         }
+        let data = session.data.map(|data| self.outcomes.keep(data));
         lifetime.use_at(self.now);
         self.records.touch(&record, &lifetime)?;
         self.note(EventKind::Validated, &record);
-        let data = self.records.data(&record);
         Ok(Outcome::Valid {
-            user: self.outcomes.keep(self.records.user(&record)),
-            data: data.map(|data| self.outcomes.keep(data)),
+            user,
+            data,
             expires_at: lifetime.expires_at(),
         })
     }
 
     #[inline]
     fn create(&mut self, new: &NewSession<'_>) -> Result<Outcome, R::Error> {
-        let data = new.extras.and_then(|extras| extras.data.as_deref());
-        self.records.reserve(data)?;
+        self.records.reserve(new.data)?;
         let refusal = match self.make_room_for_user(new.user)? {
             None => self.make_room()?,
             refusal => refusal,
@@ -396,19 +322,18 @@ impl<R: Records> Rules<'_, R> {
                 .of_user(user, after.as_ref(), RECORDS_AT_A_TIME)?;
             let is_last_page = page.len() < RECORDS_AT_A_TIME;
             for record in &page {
-                let lifetime = self.records.lifetime(record);
-                if !lifetime.is_live(self.now) {
+                let session = self.records.session(record);
+                if !session.lifetime.is_live(self.now) {
                     continue;
                 }
                 if left == 0 {
                     break 'pages true;
                 }
                 left -= 1;
-                let data = self.records.data(record);
-                let data = data.map(|data| self.outcomes.keep(data));
+                let data = session.data.map(|data| self.outcomes.keep(data));
                 self.outcomes.list_one(Listed {
-                    handle: self.records.handle(record),
-                    lifetime,
+                    handle: session.first_key.handle(),
+                    lifetime: session.lifetime,
                     data,
                     is_current: own.as_ref().is_some_and(|own| own.record == *record),
                 });
@@ -438,10 +363,11 @@ impl<R: Records> Rules<'_, R> {
     ) -> Result<Outcome, R::Error> {
         if let Some(handle) = handle {
             let all = self.records.of_user(user, None, usize::MAX)?;
-            let named = |record: &R::Record| self.records.handle(record) == *handle;
-            if let Some(record) = all.into_iter().find(named)
-                && self.records.lifetime(&record).is_live(self.now)
-            {
+            let is_it = |record: &R::Record| {
+                let session = self.records.session(record);
+                session.lifetime.is_live(self.now) && session.first_key.handle() == *handle
+            };
+            if let Some(record) = all.into_iter().find(is_it) {
                 self.destroy(&record, EventKind::Destroyed(Reason::Handle))?;
             }
         }
@@ -496,7 +422,7 @@ impl<R: Records> Rules<'_, R> {
             Some(Found::Current(record)) => (record, None),
             Some(Found::Retired { record, at }) => (record, Some(at)),
         };
-        let lifetime = self.records.lifetime(&record);
+        let lifetime = self.records.session(&record).lifetime;
         if !lifetime.is_live(self.now) {
             // What has just been said to be invalid must not be found live by somebody whose clock is behind.
             self.expire(&record)?;
@@ -532,7 +458,7 @@ impl<R: Records> Rules<'_, R> {
     fn live_of_user(&mut self, user: &str) -> Result<Vec<R::Record>, R::Error> {
         let mut live = Vec::new();
         for record in self.records.of_user(user, None, usize::MAX)? {
-            if self.records.lifetime(&record).is_live(self.now) {
+            if self.records.session(&record).lifetime.is_live(self.now) {
                 live.push(record);
             } else {
                 self.expire(&record)?;
@@ -556,7 +482,7 @@ impl<R: Records> Rules<'_, R> {
             }
             left -= due.len();
             for record in due {
-                if self.records.lifetime(&record).is_live(self.now) {
+                if self.records.session(&record).lifetime.is_live(self.now) {
                     self.records.look_later(&record)?;
                 } else {
                     self.expire(&record)?;
@@ -583,10 +509,8 @@ impl<R: Records> Rules<'_, R> {
 
     fn note(&mut self, kind: EventKind, record: &R::Record) {
         let of = || {
-            (
-                Some(self.records.user(record)),
-                Some(self.records.handle(record)),
-            )
+            let session = self.records.session(record);
+            (Some(session.user), Some(session.first_key.handle()))
         };
         self.outcomes.note(kind, of);
     }

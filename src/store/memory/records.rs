@@ -5,9 +5,9 @@ use std::mem;
 use super::headroom::Headroom;
 use super::slab::Slot;
 use super::tables::{MOST_BYTES_OF_A_SESSION, Rare, Session, Tables};
-use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
+use crate::session::{Lifetime, SessionKey, Timestamp};
 use crate::store::StoreError;
-use crate::store::rules::{Change, Found, NewSession, Records, Totals};
+use crate::store::records::{self, Change, Found, NewSession, Records, Totals};
 
 /// The tables, and the memory that they may grow into.
 pub struct MemoryRecords<'a> {
@@ -60,27 +60,15 @@ impl Records for MemoryRecords<'_> {
     }
 
     #[inline]
-    fn lifetime(&self, record: &Slot<Session>) -> Lifetime {
-        self.tables[*record].lifetime()
-    }
-
-    #[inline]
-    fn user<'r>(&'r self, record: &'r Slot<Session>) -> &'r str {
-        self.tables.name_of_user(&self.tables[*record])
-    }
-
-    fn handle(&self, record: &Slot<Session>) -> Handle {
-        self.tables[*record].handle()
-    }
-
-    #[inline]
-    fn data<'r>(&'r self, record: &'r Slot<Session>) -> Option<&'r str> {
-        self.tables[*record].data()
-    }
-
-    #[inline]
-    fn binding<'r>(&'r self, record: &'r Slot<Session>) -> Option<&'r Binding> {
-        self.tables[*record].binding()
+    fn session<'r>(&'r self, record: &'r Slot<Session>) -> records::Session<'r> {
+        let session = &self.tables[*record];
+        records::Session {
+            user: self.tables.name_of_user(session),
+            first_key: session.first_key(),
+            lifetime: session.lifetime(),
+            data: session.data(),
+            binding: session.binding(),
+        }
     }
 
     #[inline]
@@ -97,7 +85,7 @@ impl Records for MemoryRecords<'_> {
 
     #[inline]
     fn insert(&mut self, new: &NewSession<'_>) -> Result<Slot<Session>> {
-        let rare = new.extras.map(|extras| Box::new(Rare::of(extras)));
+        let rare = Rare::of(new.data, new.binding).map(Box::new);
         Ok(self.tables.insert(new.key, new.user, &new.lifetime, rare))
     }
 

@@ -10,8 +10,8 @@ use compact_str::CompactString;
 use super::index::Index;
 use super::list::{Links, List, iterate};
 use super::slab::{Slab, Slot};
-use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
-use crate::store::{Extras, Operation};
+use crate::session::{Binding, Lifetime, SessionKey, Timestamp};
+use crate::store::Operation;
 
 /// The most that a session takes beside its data and its retired keys: when it is the only one of a user whose name is as
 /// long as can be. Too high a figure costs nothing worth mentioning.
@@ -51,13 +51,13 @@ pub struct Rare {
 }
 
 impl Rare {
-    /// Of a session that begins with these.
-    pub fn of(extras: &Extras<'_>) -> Self {
-        Self {
-            data: extras.data.as_deref().map(Into::into),
-            binding: extras.binding,
+    /// Of a session that begins with these; none when it begins with neither.
+    pub fn of(data: Option<&str>, binding: Option<&Binding>) -> Option<Self> {
+        (data.is_some() || binding.is_some()).then(|| Self {
+            data: data.map(Into::into),
+            binding: binding.copied(),
             ..Self::default()
-        }
+        })
     }
 
     /// What data and retired keys take.
@@ -104,9 +104,10 @@ impl Session {
         self.lifetime().is_live(now)
     }
 
-    pub fn handle(&self) -> Handle {
+    /// The key under which the session began.
+    pub fn first_key(&self) -> SessionKey {
         let first_key = self.rare.as_ref().and_then(|rare| rare.first_key);
-        first_key.unwrap_or(self.key).handle()
+        first_key.unwrap_or(self.key)
     }
 
     pub fn data(&self) -> Option<&str> {

@@ -7,7 +7,6 @@ use super::slab::Slot;
 use super::tables::{MOST_BYTES_OF_A_RETIRED_KEY, MOST_BYTES_OF_A_SESSION, Rare, Session, Tables};
 use super::*;
 use crate::session::{Lifetime, SessionKey};
-use crate::store::Extras;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_250);
 
@@ -68,12 +67,8 @@ fn after_the_end_of_all_sessions_their_memory_is_given_back_a_chunk_at_a_time() 
 fn the_estimate_of_memory_follows_what_comes_and_goes() {
     let mut tables = Tables::new();
     assert_eq!(tables.most_bytes(), 0);
-    let extras = Extras {
-        data: Some("x".repeat(5000).into()),
-        binding: None,
-    };
-    let rare = Box::new(Rare::of(&extras));
-    let slot = tables.insert(key(0), "alice", &lifetime(), Some(rare));
+    let rare = Rare::of(Some(&"x".repeat(5000)), None).map(Box::new);
+    let slot = tables.insert(key(0), "alice", &lifetime(), rare);
     add(&mut tables, 1);
     assert_eq!(tables.most_bytes(), 2 * MOST_BYTES_OF_A_SESSION + 5000);
 

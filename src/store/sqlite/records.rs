@@ -2,8 +2,8 @@
 
 use super::tables::{Interruption, Result, Row, Tables};
 use super::uses::{Uses, Write};
-use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
-use crate::store::rules::{Change, Found, NewSession, Records, Totals};
+use crate::session::{Lifetime, SessionKey, Timestamp};
+use crate::store::records::{self, Change, Found, NewSession, Records, Totals};
 
 /// The tables within a transaction, and the uses that are not in them.
 pub struct FileRecords<'a> {
@@ -71,29 +71,14 @@ impl Records for FileRecords<'_> {
         self.tables.totals()
     }
 
-    fn lifetime(&self, session: &Session) -> Lifetime {
-        session.lifetime
-    }
-
-    fn user<'r>(&'r self, session: &'r Session) -> &'r str {
-        &session.row.user
-    }
-
-    fn handle(&self, session: &Session) -> Handle {
-        session.row.handle()
-    }
-
-    fn data<'r>(&'r self, session: &'r Session) -> Option<&'r str> {
-        session.row.data.as_deref()
-    }
-
-    fn binding<'r>(&'r self, session: &'r Session) -> Option<&'r Binding> {
-        session.row.binding.as_ref()
-    }
-
-    /// A disk says that it is full when it is written to.
-    fn reserve(&mut self, _data: Option<&str>) -> Result<()> {
-        Ok(())
+    fn session<'r>(&'r self, session: &'r Session) -> records::Session<'r> {
+        records::Session {
+            user: &session.row.user,
+            first_key: session.row.first_key.unwrap_or(session.row.key),
+            lifetime: session.lifetime,
+            data: session.row.data.as_deref(),
+            binding: session.row.binding.as_ref(),
+        }
     }
 
     fn insert(&mut self, new: &NewSession<'_>) -> Result<Session> {

@@ -5,8 +5,8 @@ use std::cell::Cell;
 
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Params, Row as SqlRow};
 
-use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
-use crate::store::rules::{NewSession, Totals};
+use crate::session::{Binding, Lifetime, SessionKey, Timestamp};
+use crate::store::records::{NewSession, Totals};
 
 /// What a statement gives, unless the transaction has to end.
 pub type Result<T> = std::result::Result<T, Interruption<rusqlite::Error>>;
@@ -56,12 +56,6 @@ pub struct Row {
     pub used_by: i64,
     pub data: Option<String>,
     pub binding: Option<Binding>,
-}
-
-impl Row {
-    pub fn handle(&self) -> Handle {
-        self.first_key.unwrap_or(self.key).handle()
-    }
 }
 
 /// A key that is no longer its session's, and since when.
@@ -148,7 +142,6 @@ impl<'c> Tables<'c> {
         let sql = "INSERT INTO sessions (key, user, created_at, auth_time, last_used_at, used_by, ends_at, \
                    idle_timeout, due_at, data, binding) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         let life = &new.lifetime;
-        let binding = new.extras.and_then(|extras| extras.binding.as_ref());
         self.write(sql)?.execute((
             new.key.as_bytes(),
             new.user,
@@ -159,8 +152,8 @@ impl<'c> Tables<'c> {
             millis(life.ends_at),
             idle_timeout(life),
             millis(life.expires_at()),
-            new.extras.and_then(|extras| extras.data.as_deref()),
-            binding.map(Binding::as_bytes),
+            new.data,
+            new.binding.map(Binding::as_bytes),
         ))?;
         self.add_to_totals(1, i64::from(is_new_user))?;
         Ok(Row {

@@ -1,4 +1,4 @@
-//! The command line as clap reads it: each value by itself, not yet held against the others.
+//! The command line as clap reads it. Each value is checked by itself; `config` checks them together.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use super::names::{IdFormatName, LogLevel, OnReuseName, OnUserLimitName, ReplyFo
 #[cfg(feature = "redis")]
 use super::redis::RedisArguments;
 
-/// The longest duration that may be asked for: far beyond any login, and far from where milliseconds in 64
-/// bits run out.
+/// The longest duration that an option accepts: far beyond any login, and far below the range of milliseconds in 64
+/// bits.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// A server-side session authority: reads one JSON request a line on stdin, writes one JSON reply a line
-/// on stdout.
+/// Manages server-side login sessions: reads one JSON request per line from stdin and writes one JSON reply per line
+/// to stdout.
 #[derive(Parser)]
 #[command(allow_negative_numbers = true, version, max_term_width = 100, after_help = EXAMPLE)]
 pub struct Arguments {
@@ -28,7 +28,7 @@ pub struct Arguments {
     #[arg(value_parser = duration, help_heading = "Sessions", hide_env_values = true)]
     pub ttl: Duration,
 
-    /// Longest lifetime that may be asked for; `--ttl` may not exceed it
+    /// Longest lifetime that `--ttl` or a request may set
     #[arg(
         long,
         env = "SESSION_NODE_MAX_TTL",
@@ -38,7 +38,7 @@ pub struct Arguments {
     #[arg(value_parser = duration, help_heading = "Sessions", hide_env_values = true)]
     pub max_ttl: Duration,
 
-    /// End a session that was not used for that long; 0 for never
+    /// How long a session may go unused before it ends; 0 for no limit
     #[arg(
         long,
         env = "SESSION_NODE_IDLE_TIMEOUT",
@@ -48,7 +48,7 @@ pub struct Arguments {
     #[arg(value_parser = duration_or_zero, help_heading = "Sessions", hide_env_values = true)]
     pub idle_timeout: Duration,
 
-    /// For that long after a regeneration the old id still validates, for requests already on their way
+    /// How long an old id stays valid after a regeneration, for requests in flight
     #[arg(
         long,
         env = "SESSION_NODE_ROTATION_GRACE",
@@ -58,7 +58,7 @@ pub struct Arguments {
     #[arg(value_parser = duration_or_zero, help_heading = "Sessions", hide_env_values = true)]
     pub rotation_grace: Duration,
 
-    /// What follows when a retired id turns up after its grace
+    /// What to do when a retired id is presented after its grace
     #[arg(
         long,
         env = "SESSION_NODE_ON_REUSE",
@@ -68,7 +68,7 @@ pub struct Arguments {
     #[arg(help_heading = "Sessions", hide_env_values = true)]
     pub on_reuse: OnReuseName,
 
-    /// How session ids look
+    /// Format of session ids
     #[arg(
         long,
         env = "SESSION_NODE_ID_FORMAT",
@@ -78,8 +78,8 @@ pub struct Arguments {
     #[arg(help_heading = "Sessions", hide_env_values = true)]
     pub id_format: IdFormatName,
 
-    /// A session with this id exists at the start, in a store in memory; repeatable. For tests and demonstrations:
-    /// an id on a command line is no secret
+    /// Create a session with this id at the start, in a store in memory; repeatable. For tests and demonstrations
+    /// only: other users can read an id on a command line
     #[arg(
         long,
         env = "SESSION_NODE_PRELOAD",
@@ -89,17 +89,17 @@ pub struct Arguments {
     #[arg(help_heading = "Sessions", hide_env_values = true)]
     pub preload: Vec<String>,
 
-    /// Live sessions that the node will hold; a create beyond them is refused with error 11 [default: 10000000]
+    /// How many live sessions the node holds; a full node refuses to create more, with error 11 [default: 10000000]
     #[arg(long, env = "SESSION_NODE_MAX_SESSIONS", value_name = "COUNT")]
     #[arg(value_parser = max_sessions, help_heading = "Limits", hide_env_values = true)]
     pub max_sessions: Option<usize>,
 
-    /// Live sessions that a user may have [default: no limit]
+    /// How many live sessions a user may have [default: no limit]
     #[arg(long, env = "SESSION_NODE_MAX_SESSIONS_PER_USER", value_name = "COUNT")]
     #[arg(value_parser = max_sessions, help_heading = "Limits", hide_env_values = true)]
     pub max_sessions_per_user: Option<usize>,
 
-    /// What becomes of a user beyond that limit
+    /// What to do when a user has reached that limit
     #[arg(
         long,
         env = "SESSION_NODE_ON_USER_LIMIT",
@@ -119,7 +119,8 @@ pub struct Arguments {
     #[arg(value_parser = max_data_bytes, help_heading = "Limits", hide_env_values = true)]
     pub max_data_bytes: usize,
 
-    /// Longest message, in bytes without its last line ending (64 to 1073741824); a longer one is refused with error 12
+    /// Longest message, in bytes without its last line ending (64 to 1073741824); the node refuses a longer one with
+    /// error 12
     #[arg(
         long,
         env = "SESSION_NODE_MAX_LINE_BYTES",
@@ -129,7 +130,7 @@ pub struct Arguments {
     #[arg(value_parser = max_line_bytes, help_heading = "Limits", hide_env_values = true)]
     pub max_line_bytes: usize,
 
-    /// Form of replies
+    /// Form of the replies
     #[arg(
         long,
         env = "SESSION_NODE_REPLY_FORMAT",
@@ -139,14 +140,14 @@ pub struct Arguments {
     #[arg(help_heading = "Running", hide_env_values = true)]
     pub reply_format: ReplyFormatName,
 
-    /// Refuse a request that has a field which it does not know with error 12, rather than ignore the field: a
-    /// misspelt `max_age` or `binding` then does no harm
+    /// Refuse a request that has an unknown field with error 12, so that a misspelt `max_age` or `binding` is not
+    /// ignored
     #[arg(long, env = "SESSION_NODE_STRICT")]
     #[arg(help_heading = "Running", hide_env_values = true)]
     pub strict: bool,
 
-    /// Where sessions are kept: `memory:` ends with the process, `sqlite:PATH` is a file that outlives it,
-    /// `redis://…` servers that nodes share
+    /// Where sessions live: `memory:` ends with the process, `sqlite:PATH` is a file that outlives it, `redis://…`
+    /// names servers that nodes share
     #[arg(
         long,
         env = "SESSION_NODE_STORE",
@@ -156,17 +157,17 @@ pub struct Arguments {
     #[arg(help_heading = "Running", hide_env_values = true)]
     pub store: String,
 
-    /// Where session events go, one JSON object a line: a file, which is appended to, or `-` for stderr
+    /// Where to append session events, one JSON object per line: a file, or `-` for stderr
     #[arg(long, env = "SESSION_NODE_AUDIT", value_name = "FILE")]
     #[arg(help_heading = "Running", hide_env_values = true)]
     pub audit: Option<PathBuf>,
 
-    /// Let the audit hold successful validations, too
+    /// Also audit successful validations
     #[arg(long, env = "SESSION_NODE_AUDIT_VALIDATED", requires = "audit")]
     #[arg(help_heading = "Running", hide_env_values = true)]
     pub audit_validated: bool,
 
-    /// What is said on stderr
+    /// What to report on stderr
     #[arg(
         long,
         env = "SESSION_NODE_LOG",
@@ -184,10 +185,10 @@ pub struct Arguments {
 const EXAMPLE: &str = r#"Example:
   echo '{"type":"create_session","msg_id":1,"user_id":"alice"}' | session-node
 
-Exit status: 0 when stdin ended, the reader of stdout went away or SIGTERM or SIGINT came;
-1 when a stream or the store failed; 2 when the command line is wrong."#;
+Exit status: 0 if stdin ended, the reader of stdout went away, or SIGTERM or SIGINT arrived;
+1 if a stream or the store failed; 2 if the command line is wrong."#;
 
-/// The same, or 0.
+/// A [`duration`], or 0.
 fn duration_or_zero(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
@@ -195,7 +196,7 @@ fn duration_or_zero(text: &str) -> Result<Duration, String> {
     duration(text).map_err(|expected| format!("{expected}, or 0"))
 }
 
-/// Whole seconds, or numbers with units.
+/// A number of whole seconds, or numbers with units.
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed = match text.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),

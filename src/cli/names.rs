@@ -1,4 +1,4 @@
-//! The values of options that are one of a few names.
+//! The options whose value is one of a few names.
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
@@ -46,10 +46,10 @@ impl ValueEnum for OnUserLimitName {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self.0 {
             OnUserLimit::EvictOldest => {
-                PossibleValue::new("evict-oldest").help("their oldest session ends")
+                PossibleValue::new("evict-oldest").help("end the user's oldest session")
             }
             OnUserLimit::Reject => {
-                PossibleValue::new("reject").help("the create is refused with error 11")
+                PossibleValue::new("reject").help("refuse the new session with error 11")
             }
         })
     }
@@ -66,9 +66,11 @@ impl ValueEnum for OnReuseName {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self.0 {
-            OnReuse::Ignore => PossibleValue::new("ignore").help("it is invalid, and that is all"),
+            OnReuse::Ignore => {
+                PossibleValue::new("ignore").help("treat it like any other invalid id")
+            }
             OnReuse::Revoke => {
-                PossibleValue::new("revoke").help("it was stolen: the session it became ends")
+                PossibleValue::new("revoke").help("assume theft: also end its session")
             }
         })
     }
@@ -87,7 +89,7 @@ impl ValueEnum for ReplyFormatName {
         Some(match self.0 {
             ReplyFormat::Envelope => PossibleValue::new("envelope")
                 .help("as the request came: with src and dest, or bare"),
-            ReplyFormat::Body => PossibleValue::new("body").help("always the bare body"),
+            ReplyFormat::Body => PossibleValue::new("body").help("always a bare body"),
         })
     }
 }

@@ -1,11 +1,11 @@
-//! Options for `--store redis://…`.
+//! The options that only `--store redis://…` uses.
 
 use std::time::Duration;
 
 use clap::Args;
 use session_node::store::{RedisOptions, RedisUrl};
 
-/// The longest that a node may stand still for a server.
+/// The longest timeout that an option accepts: the node serves nobody while it waits for a server.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// How to use Redis or Valkey.
@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 )]
 #[command(next_help_heading = "Redis")]
 pub struct RedisArguments {
-    /// What the names of all keys on the server begin with; the same for all nodes that share sessions
+    /// Prefix of all keys on the server; nodes that share sessions need the same prefix
     #[arg(
         long,
         env = "SESSION_NODE_REDIS_PREFIX",
@@ -36,7 +36,7 @@ pub struct RedisArguments {
     #[arg(value_parser = timeout, hide_env_values = true)]
     redis_connect_timeout: Duration,
 
-    /// How long to wait for a reply
+    /// How long to wait for a reply; a request without one gets error 13
     #[arg(
         long,
         env = "SESSION_NODE_REDIS_RESPONSE_TIMEOUT",
@@ -46,7 +46,7 @@ pub struct RedisArguments {
     #[arg(value_parser = timeout, hide_env_values = true)]
     redis_response_timeout: Duration,
 
-    /// Replicas that have to hold a change before it is reported; 0 to wait for none
+    /// How many replicas must hold a change before the node reports it; 0 to wait for none
     #[arg(
         long,
         env = "SESSION_NODE_REDIS_WAIT_REPLICAS",
@@ -56,7 +56,7 @@ pub struct RedisArguments {
     #[arg(hide_env_values = true)]
     redis_wait_replicas: u32,
 
-    /// How long to wait for them
+    /// How long to wait for those replicas
     #[arg(
         long,
         env = "SESSION_NODE_REDIS_WAIT_TIMEOUT",
@@ -68,7 +68,7 @@ pub struct RedisArguments {
 }
 
 impl RedisArguments {
-    /// The same, for the servers at `url`.
+    /// The checked options for the servers at `url`.
     pub fn options(self, url: RedisUrl) -> RedisOptions {
         RedisOptions {
             url,
@@ -87,7 +87,7 @@ fn prefix(text: &str) -> Result<String, String> {
         .ok_or_else(|| "expected at most 64 letters, digits and : - _ .".into())
 }
 
-/// Seconds, or numbers with units, down to milliseconds.
+/// A number of seconds, or numbers with units, of at least a millisecond.
 fn timeout(text: &str) -> Result<Duration, String> {
     let parsed = match text.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),

@@ -78,8 +78,9 @@ pub struct Arguments {
     #[arg(help_heading = "Sessions", hide_env_values = true)]
     pub id_format: IdFormatName,
 
-    /// Create a session with this id at the start, in a store in memory; repeatable. For tests and demonstrations
-    /// only: other users can read an id on a command line
+    /// Create a session with this id at the start, in a store in memory; repeatable
+    ///
+    /// For tests and demonstrations only: other users can read an id on a command line.
     #[arg(
         long,
         env = "SESSION_NODE_PRELOAD",

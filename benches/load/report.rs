@@ -284,8 +284,9 @@ fn throughput_tables(throughput: &Throughput, out: &mut String) -> Result<()> {
     writeln!(
         out,
         "\n### Throughput\n\n![Requests a second](throughput.svg)\n\n{} sessions. \
-         Requests a second: median (least to most). A contestant that was busy for much less than 100 % of the time \
-         waited for the driver; *per CPU second* is what it could answer on a core that it never has to share or wait on.",
+         Requests per second: median (least to most). A contestant that was busy for much less than 100 % of\n\
+         the time waited for the driver. *Requests per CPU second* is its rate on a core that it neither shares nor \
+         waits on.",
         thousands(throughput.sessions)
     )?;
     for load in Load::ALL {
@@ -323,8 +324,9 @@ fn throughput_cells(costs: &[Cost]) -> String {
 fn latency_table(latency: &Latency, out: &mut String) -> Result<()> {
     writeln!(
         out,
-        "\n### Latency\n\n![Latency](latency.svg)\n\nOne validation at a time, {} a round, {} sessions, µs: median of the \
-         rounds (least to most).\n\n| | p50 | p99 | p99.9 | maximum |\n| --- | --: | --: | --: | --: |",
+        "\n### Latency\n\n![Latency](latency.svg)\n\n\
+         One validation at a time, {} per round, {} sessions, in µs: median of the rounds (least to most).\n\n\
+         | | p50 | p99 | p99.9 | maximum |\n| --- | --: | --: | --: | --: |",
         thousands(latency.pings),
         thousands(latency.sessions)
     )?;
@@ -348,8 +350,10 @@ fn latency_table(latency: &Latency, out: &mut String) -> Result<()> {
 fn scale_table(steps: &[Step], out: &mut String) -> Result<()> {
     writeln!(
         out,
-        "\n### Scale and memory\n\nEach session has its own user of 12 bytes. Redis keeps the id of 36 characters with the \
-         user's name, and no index by user.\n\n| sessions | validate, CPU µs per request | resident bytes per session | Redis |\n\
+        "\n### Scale and memory\n\n\
+         Each session has its own user with a name of 12 bytes. Redis keeps the id of 36 characters with the user's \
+         name, and no\nindex by user.\n\n\
+         | sessions | validate, CPU µs per request | resident bytes per session | Redis |\n\
          | --: | --: | --: | --: |"
     )?;
     let bytes = |bytes: Option<f64>| bytes.map_or(String::new(), |bytes| format!("{bytes:.0}"));
@@ -371,9 +375,11 @@ fn growth_tables(growth: &Growth, out: &mut String) -> Result<()> {
     let round = growth.typical();
     writeln!(
         out,
-        "\n### Pauses\n\nThe ten slowest calls of `apply` with one operation, in µs, and how many calls came before each, in \
-         the round whose slowest create is the median: growing to {} sessions; an idle loop of the same duration that \
-         only reads the clock; creating and validating after {} sessions ended at the same moment (all cleared after {} calls).\n\n\
+        "\n### Pauses\n\n\
+         The table shows the ten slowest calls of `apply` with one operation, in µs, and how many calls came before \
+         each. It\nshows the round whose slowest create is the median. *Growing*: creates until there are {} sessions. \
+         *Idle loop*:\na loop of the same duration that only reads the clock. *After the end*: creates and validations \
+         after {} sessions\nended at the same moment (all cleared after {} calls).\n\n\
          | growing | idle loop | after the end |\n| --: | --: | --: |",
         thousands(growth.sessions),
         thousands(growth.expiring_sessions),
@@ -435,8 +441,9 @@ fn shared_targets(shared: &Shared) -> [Target; 3] {
 fn shared_table(shared: &Shared, out: &mut String) -> Result<()> {
     writeln!(
         out,
-        "\n### The store on Redis\n\nOne node, {} sessions, each of a user of its own; its CPU time is beside that of the server. A \
-         node that has not seen a session before asks first where it is.\n\n\
+        "\n### The store on Redis\n\n\
+         One node, {} sessions, each with its own user. The CPU time is the node's, without the server's. A node that\n\
+         has not seen a session before first asks where it is.\n\n\
          | | requests/s | CPU µs per request | the same as a rate | busy |\n| --- | --: | --: | --: | --: |",
         thousands(shared.sessions)
     )?;

@@ -166,8 +166,8 @@ fn nodes_whose_clocks_are_hours_apart_agree_on_what_is_live() {
     assert!(seen(&mut early, NOW, "b").is_some());
 }
 
-/// A life for each of many sessions, after which all of them have ended in one way or another, or soon will. `longest` is
-/// for how long those may live that go unused.
+/// A life for each of many sessions, after which all of them have ended in one way or another, or soon will. `longest`
+/// is for how long those may live that go unused.
 fn live_and_end(node: &mut RedisStore, other: &mut RedisStore, longest: Duration) {
     for number in 0..300 {
         let user = format!("user {}", number / 3);

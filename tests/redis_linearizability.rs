@@ -1,8 +1,8 @@
 //! Several clients of three nodes on one store, at the same time: is there an order of their operations, each at one
 //! moment between its request and its reply, in which a single store would have given the same answers?
 //!
-//! A published checker decides. And since a check that never says no proves nothing, stores that are wrong on purpose have
-//! to be found out.
+//! A published checker decides. And since a check that never says no proves nothing, stores that are wrong on purpose
+//! have to be found out.
 #![cfg(feature = "redis")]
 
 mod common;

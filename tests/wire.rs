@@ -305,7 +305,8 @@ fn echo_comes_back_verbatim() {
 
 #[test]
 fn echo_comes_back_compact() {
-    let request = "{\"type\":\"echo\" ,\"echo\": { \"a b\" : [ 1 ,\t2 , [ ] ] ,\r \"c\" : \" \\\" : , \" , \"d\" : { } } }";
+    let request = "{\"type\":\"echo\" ,\"echo\": { \"a b\" : [ 1 ,\t2 , [ ] ] ,\
+                   \r \"c\" : \" \\\" : , \" , \"d\" : { } } }";
     let answer = r#"{"type":"echo_ok","echo":{"a b":[1,2,[]],"c":" \" : , ","d":{}}}"#;
     assert_answers(DEFAULTS, &[(request, answer)]);
 }

@@ -1,8 +1,8 @@
 //! The load bench: session-node beside the limits and the peers that it is measured against, in one run.
 //!
 //! This process is the driver. It starts each contestant as a process of its own, streams requests into it,
-//! checks the type of every reply, and asks the kernel what CPU time the contestant used. `docs/benchmarks.md` says how to
-//! run it and how to read what it writes.
+//! checks the type of every reply, and asks the kernel what CPU time the contestant used. `docs/benchmarks.md` says how
+//! to run it and how to read what it writes.
 
 #![allow(
     missing_docs,

@@ -109,7 +109,8 @@ struct Progress {
     failed: AtomicBool,
 }
 
-/// Sends prepared requests, all to be answered by `kind`, and gives `on_ids` the ids that the replies bring, as they come.
+/// Sends prepared requests, all to be answered by `kind`, and gives `on_ids` the ids that the replies bring, as they
+/// come.
 pub fn run_prepared(
     running: &mut Running,
     mut requests: Prepared,

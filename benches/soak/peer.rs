@@ -1,5 +1,5 @@
-//! The peer that keeps a real node busy: a mix of requests such as an application sends, some that no application should,
-//! and a count of everything that the node says.
+//! The peer that keeps a real node busy: a mix of requests such as an application sends, some that no application
+//! should, and a count of everything that the node says.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;

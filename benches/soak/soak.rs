@@ -1,5 +1,5 @@
-//! The soak: the peer at full speed for as long as is asked, with a look at the node every now and then, and the sums at the
-//! end.
+//! The soak: the peer at full speed for as long as is asked, with a look at the node every now and then, and the sums
+//! at the end.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -43,7 +43,8 @@ pub struct Soak {
 
 /// Runs the program at `node` for so many seconds, and looks at it so often.
 ///
-/// Fails when a reply is not one that its request may get, when the sums do not add up, or when the node does not end well.
+/// Fails when a reply is not one that its request may get, when the sums do not add up, or when the node does not end
+/// well.
 pub fn run(node: &str, length: Duration, looks: u32, mut each: impl FnMut(&Look)) -> Result<Soak> {
     let mut peer = Peer::start(node, TTL, IDLE_TIMEOUT)?;
     let start = Instant::now();

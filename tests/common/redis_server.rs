@@ -60,7 +60,8 @@ impl RedisServer {
         let directory = directory.join(format!("redis-{}-{number}", std::process::id()));
         fs::create_dir_all(&directory).expect("a directory");
         let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
-        // A port that was free a moment ago can be taken by now: then the server ends at once, and another one is tried.
+        // A port that was free a moment ago can be taken by now: then the server ends at once, and another one is
+        // tried.
         for _ in 0..20 {
             let port = free_port();
             let (keeper, pid) = spawn(&directory, port, &arguments);

@@ -1,8 +1,8 @@
 //! The store on Redis, which goes by the clock of the server.
 //!
-//! The store in memory is told that clock's time a moment before each batch. So that the moment makes no difference, batches
-//! are sent in the first part of every even second only, and everything lasts an odd number of seconds: what ends does so
-//! while nobody looks.
+//! The store in memory is told that clock's time a moment before each batch. So that the moment makes no difference,
+//! batches are sent in the first part of every even second only, and everything lasts an odd number of seconds: what
+//! ends does so while nobody looks.
 
 use std::thread;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Whether the system still has memory to give: asked before the store grows, since an allocation that fails would end the
-//! process, and with it all sessions.
+//! Whether the system still has memory to give: asked before the store grows, since an allocation that fails would end
+//! the process, and with it all sessions.
 
 use std::hint::black_box;
 
@@ -27,15 +27,16 @@ impl Headroom {
         }
     }
 
-    /// Whether the store may use so much in all. What it used before, it may use again: memory that ended sessions leave
-    /// stays with the process.
+    /// Whether the store may use so much in all. What it used before, it may use again: memory that ended sessions
+    /// leave stays with the process.
     pub fn allows(&mut self, bytes: usize) -> bool {
         bytes <= self.granted_bytes || self.grant(bytes)
     }
 
     #[cold]
     fn grant(&mut self, bytes: usize) -> bool {
-        // So large a piece is fetched from the system and given back to it, and as nothing is written to it, it never exists.
+        // So large a piece is fetched from the system and given back to it, and as nothing is written to it, it never
+        // exists.
         let mut piece = Vec::<u8>::new();
         let is_there = piece.try_reserve_exact(STEP_BYTES + SPARE_BYTES).is_ok();
         // Without this, the compiler would see that nobody needs the piece.

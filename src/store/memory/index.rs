@@ -96,8 +96,8 @@ impl<T> Index<T> {
         self.buckets[self.home(hash)].next
     }
 
-    /// The slot that [`Self::find`] is likely to find. Without a branch that depends on the entries, which the processor
-    /// could not foresee.
+    /// The slot that [`Self::find`] is likely to find. Without a branch that depends on the entries, which the
+    /// processor could not foresee.
     pub fn likely(&self, hash: u32) -> Slot<T> {
         let bucket = &self.buckets[self.home(hash)];
         bucket.entries.iter().fold(Slot::NONE, |likely, entry| {

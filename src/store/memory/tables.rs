@@ -13,8 +13,8 @@ use super::slab::{Slab, Slot};
 use crate::session::{Binding, Lifetime, SessionKey, Timestamp};
 use crate::store::Operation;
 
-/// The most that a session takes beside its data and its retired keys: when it is the only one of a user whose name is as
-/// long as can be. Too high a figure costs nothing worth mentioning.
+/// The most that a session takes beside its data and its retired keys: when it is the only one of a user whose name is
+/// as long as can be. Too high a figure costs nothing worth mentioning.
 pub const MOST_BYTES_OF_A_SESSION: usize = 1024;
 
 /// The most that a retired key takes, its entry in the index included.

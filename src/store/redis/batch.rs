@@ -6,8 +6,8 @@
 //! 2. the scripts of all operations, and the pointers of new sessions,
 //! 3. the pointers of what the scripts have changed: those of new keys are written, those of ended sessions deleted.
 //!
-//! A pointer decides nothing, so it does not matter what another node does between the steps. The commands for one user go to
-//! one server in the order of their operations: within a batch, each sees those before it.
+//! A pointer decides nothing, so it does not matter what another node does between the steps. The commands for one user
+//! go to one server in the order of their operations: within a batch, each sees those before it.
 
 use std::collections::HashMap;
 use std::ops::Range;

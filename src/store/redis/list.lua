@@ -1,5 +1,6 @@
--- ARGV: how many sessions to show; handle and key of the asker's own session, or ''. Answers S with 1 if there are more,
--- and after what ended the sessions, the oldest first: handle, times as in HEAD, whether it is the asker's own, and data.
+-- ARGV: how many sessions to show; handle and key of the asker's own session, or ''. Answers S with 1 if there are
+-- more, and after what ended the sessions, the oldest first: handle, times as in HEAD, whether it is the asker's own,
+-- and data.
 
 local live = live_sessions()
 local limit = tonumber(ARGV[1])

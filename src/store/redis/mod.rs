@@ -1,10 +1,10 @@
 //! Sessions on a Redis or Valkey server, or on a cluster of them, that many nodes share.
 //!
-//! All of a user is one hash in one slot, and each operation is one script on it: [`scripts`] has the rules, which every
-//! other store has in Rust, because only the server can decide for all nodes at once, by its own clock. Which user a
-//! key leads to is in a pointer ([`places`], [`pointers`]). [`batch`] says in which steps: it turns operations into commands
-//! ([`ask`]) and answers into outcomes ([`conclude`]). [`servers`] takes them there and back, one pipeline for all that a
-//! batch asks of a server.
+//! All of a user is one hash in one slot, and each operation is one script on it: [`scripts`] has the rules, which
+//! every other store has in Rust, because only the server can decide for all nodes at once, by its own clock. Which
+//! user a key leads to is in a pointer ([`places`], [`pointers`]). [`batch`] says in which steps: it turns operations
+//! into commands ([`ask`]) and answers into outcomes ([`conclude`]). [`servers`] takes them there and back, one
+//! pipeline for all that a batch asks of a server.
 
 mod ask;
 mod batch;

@@ -47,8 +47,8 @@ impl RedisUrl {
         "rediss-cluster",
     ];
 
-    /// Reads `SCHEME://[USER][:PASSWORD@]HOST[:PORT][/DATABASE]`, with one of [`RedisUrl::SCHEMES`]; those with a second
-    /// `s` use TLS. For a cluster, some of its servers: `HOST:PORT,HOST:PORT`.
+    /// Reads `SCHEME://[USER][:PASSWORD@]HOST[:PORT][/DATABASE]`, with one of [`RedisUrl::SCHEMES`]; those with a
+    /// second `s` use TLS. For a cluster, some of its servers: `HOST:PORT,HOST:PORT`.
     ///
     /// # Errors
     ///

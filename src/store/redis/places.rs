@@ -1,8 +1,8 @@
 //! What a node remembers of where sessions are.
 //!
-//! All of one user is in one place on the servers, so that an operation is one script in one place. Which user's place a
-//! key leads to is written in a pointer, a key of its own. A pointer never changes and decides nothing: whether a session
-//! is live is known in its place alone. So a node may remember pointers.
+//! All of one user is in one place on the servers, so that an operation is one script in one place. Which user's place
+//! a key leads to is written in a pointer, a key of its own. A pointer never changes and decides nothing: whether a
+//! session is live is known in its place alone. So a node may remember pointers.
 
 use std::collections::HashMap;
 use std::mem;
@@ -14,8 +14,8 @@ use crate::session::{Handle, SessionKey, Timestamp, truncated_digest};
 /// it, for some 30 MB.
 const HALF: usize = 1 << 17;
 
-/// For how long a node goes by its memory. Where servers have lost a pointer, as in a failover, a node that remembers it
-/// and one that does not would otherwise disagree on whether its id leads to a session.
+/// For how long a node goes by its memory. Where servers have lost a pointer, as in a failover, a node that remembers
+/// it and one that does not would otherwise disagree on whether its id leads to a session.
 const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 
 /// A user's name to the servers: a digest, since a name may hold anything.
@@ -68,8 +68,8 @@ impl Place {
     }
 }
 
-/// The places of the keys that were used lately: in two halves, of which the older is dropped as a whole when the younger
-/// is full. What is used moves over to the younger.
+/// The places of the keys that were used lately: in two halves, of which the older is dropped as a whole when the
+/// younger is full. What is used moves over to the younger.
 #[derive(Default)]
 pub struct Places {
     younger: HashMap<SessionKey, Known>,

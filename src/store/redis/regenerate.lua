@@ -1,6 +1,7 @@
 -- ARGV: handle, key, grace, revoke; new key, '1' when the user has authenticated again, data or '', how many retired
--- keys to remember. Answers R with for how long the pointers of retired keys and of the new one are to stay, or I. Keys that
--- are forgotten are among what ended, with the letter f; retired ones whose pointers have to stay, with the letter p.
+-- keys to remember. Answers R with for how long the pointers of retired keys and of the new one are to stay, or I. Keys
+-- that are forgotten are among what ended, with the letter f; retired ones whose pointers have to stay, with the letter
+-- p.
 
 local handle = ARGV[1]
 local user, head = name_and_head()

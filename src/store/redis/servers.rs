@@ -1,8 +1,8 @@
 //! Commands to one server or to all of a cluster, in pipelines, and what became of each.
 //!
-//! The cluster client of the `redis` crate tries commands again by itself, also those of which it cannot know whether they
-//! took effect. A store that says which of the two it was has to send its own: connections, encoding and parsing are
-//! the crate's, slots and redirections are here.
+//! The cluster client of the `redis` crate tries commands again by itself, also those of which it cannot know whether
+//! they took effect. A store that says which of the two it was has to send its own: connections, encoding and parsing
+//! are the crate's, slots and redirections are here.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -164,8 +164,8 @@ impl Servers {
         self.link_to(known.clone().set_addr(address))
     }
 
-    /// Sends all commands, those for one server in one pipeline and in their order, and reads the answers. Those for one key
-    /// take effect in their order, or not at all.
+    /// Sends all commands, those for one server in one pipeline and in their order, and reads the answers. Those for
+    /// one key take effect in their order, or not at all.
     pub fn exchange(&mut self, commands: &Commands) -> Vec<Answer> {
         let mut answers: Vec<Option<Answer>> = Vec::new();
         answers.resize_with(commands.len(), || None);
@@ -418,8 +418,8 @@ impl Servers {
     }
 }
 
-/// Answers those of what is left that something later for the same key has overtaken: sent again, they would take effect
-/// out of order, and a session could begin after the end of all of its user's.
+/// Answers those of what is left that something later for the same key has overtaken: sent again, they would take
+/// effect out of order, and a session could begin after the end of all of its user's.
 fn give_up_overtaken(
     commands: &Commands,
     left: &mut Vec<(usize, Option<usize>)>,

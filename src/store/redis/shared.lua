@@ -97,9 +97,9 @@ local function settle()
   end
 end
 
--- The session that a presented key stands for, and whether it is its key now or one in its grace. A key that was retired
--- before that shows, with `revoke`, that an id was stolen: the session ends. Takes the arguments with which every
--- script begins that is about a presented key, and the session's head.
+-- The session that a presented key stands for, and whether it is its key now or one in its grace. A key that was
+-- retired before that shows, with `revoke`, that an id was stolen: the session ends. Takes the arguments with which
+-- every script begins that is about a presented key, and the session's head.
 local function present(head)
   local handle, key, grace, revoke = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
   if not head then return nil end

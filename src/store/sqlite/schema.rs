@@ -81,7 +81,8 @@ const PREPARED_STATEMENTS: usize = 64;
 
 /// How the file is used by every connection.
 ///
-/// - `synchronous=FULL`: a commit returns when the disk has it. (`NORMAL` would lose the latest commits in a power cut.)
+/// - `synchronous=FULL`: a commit returns when the disk has it. (`NORMAL` would lose the latest commits in a power
+///   cut.)
 /// - `cache_size`: 64 MiB of pages, so that the inner pages of the indices of millions of sessions are at hand.
 /// - `wal_autocheckpoint`: the log goes into the file every 32 MiB. A batch changes pages all over the indices,
 ///   since keys are random, and the longer the log, the more often it is one page that they change.

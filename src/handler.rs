@@ -11,7 +11,7 @@ use crate::protocol::{
 use crate::session::{Binding, Handle, SessionKey, Timestamp};
 use crate::store::{Changes, Conditions, Extras, Listed, Operation, Outcome, Outcomes, StoreError};
 
-/// What a session gets whose request asks for nothing in particular.
+/// Defaults for sessions whose request sets no lifetime.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     /// For how long it may live.

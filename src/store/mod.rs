@@ -13,14 +13,14 @@
 //! # What every store promises
 //!
 //! - **Order.** Each operation sees the effects of those before it in the batch, and its outcome has its place.
-//! - **Durability.** When [`Store::apply`] returns, the batch is as durable, and as visible to other nodes, as the store
-//!   says.
+//! - **Durability.** When [`Store::apply`] returns, the batch is as durable, and as visible to other nodes, as the
+//!   store says.
 //! - **Life.** A session is live from its creation until its [`Lifetime`] says so no more, or an operation ends it. An
 //!   ended session is not there for any operation, whether or not the store still holds it, and never comes back.
 //! - **Keys.** A key names at most one session. A create under a key that another session has replaces that session,
 //!   which ends without an event.
-//! - **Failure.** An operation that fails gets a [`StoreError`] for an outcome and keeps no other from being carried out,
-//!   unless the store carries out a batch as a whole and says so.
+//! - **Failure.** An operation that fails gets a [`StoreError`] for an outcome and keeps no other from being carried
+//!   out, unless the store carries out a batch as a whole and says so.
 //!
 //! ## Which refusal comes first
 //!
@@ -28,9 +28,9 @@
 //!   the binding learns that the session is live.
 //! - `Create`: no memory, then the limit of its user, then the limit of all. A create that evicts needs no room of its
 //!   own, and one that is refused evicts nobody.
-//! - A key that is presented is judged before all else that its operation does, with all that follows from it: a session
-//!   that is found to have expired is removed, and one whose retired key turns up after its grace ends where the
-//!   [`Policy`] says so.
+//! - A key that is presented is judged before all else that its operation does, with all that follows from it: a
+//!   session that is found to have expired is removed, and one whose retired key turns up after its grace ends where
+//!   the [`Policy`] says so.
 //!
 //! ## When ended sessions are removed
 //!
@@ -55,10 +55,11 @@
 //!
 //! ## A server that nodes share
 //!
-//! A store that only a server can decide for all nodes, as Redis does, differs in four ways. The server's clock decides,
-//! and `now` has no say. `DestroyAll` goes user by user. Nobody counts the sessions of all nodes, so
-//! [`Policy::max_sessions`] has no say, no create is [`Outcome::Full`], and `Stats` tells neither sessions nor users. And
-//! a taken key is replaced only if its session is the same user's: keys are random, so no node ever makes one twice.
+//! A store that only a server can decide for all nodes, as Redis does, differs in four ways. The server's clock
+//! decides, and `now` has no say. `DestroyAll` goes user by user. Nobody counts the sessions of all nodes, so
+//! [`Policy::max_sessions`] has no say, no create is [`Outcome::Full`], and `Stats` tells neither sessions nor users.
+//! And a taken key is replaced only if its session is the same user's: keys are random, so no node ever makes one
+//! twice.
 
 mod memory;
 pub mod records;
@@ -106,7 +107,7 @@ pub enum Operation<'a> {
     Validate {
         /// The key that was presented.
         key: SessionKey,
-        /// What is to hold beside.
+        /// Further conditions that the session must meet.
         conditions: Option<Box<Conditions>>,
     },
     /// Give a session a new key and retire the old one, in one step: nobody sees both live, or neither. All else stays
@@ -116,7 +117,7 @@ pub enum Operation<'a> {
         old: SessionKey,
         /// The key of an id that was made for this step.
         new: SessionKey,
-        /// What is to change beside.
+        /// What else changes.
         changes: Option<Box<Changes<'a>>>,
     },
     /// Replace a session's data, which is a use of it. Answered with [`Outcome::Updated`] or [`Outcome::Invalid`].
@@ -260,7 +261,8 @@ pub enum Outcome {
         sessions: Option<u64>,
         /// The users who have some, if the store can tell.
         users: Option<u64>,
-        /// Sessions that operations on this store, as opened by this node, have ended, evictions and revocations included.
+        /// Sessions that operations on this store, as opened by this node, have ended, evictions and revocations
+        /// included.
         destroyed: u64,
         /// Sessions that it has removed after their end.
         expired: u64,
@@ -492,8 +494,8 @@ impl Outcomes {
         &self.listed[range.clone()]
     }
 
-    /// Notes what happens during the operation whose outcome comes next. `of` tells whose session it is and which, and is
-    /// asked only if the event is recorded.
+    /// Notes what happens during the operation whose outcome comes next. `of` tells whose session it is and which, and
+    /// is asked only if the event is recorded.
     #[inline]
     pub fn note<'t>(
         &mut self,

@@ -96,6 +96,21 @@ suite_with_exact_time!(
     session_node::store::MemoryStore::new
 );
 
+// The store that the documentation of stores shows.
+#[path = "../../examples/vector_store.rs"]
+#[allow(dead_code, reason = "an example has a main function")]
+mod vector_store;
+
+fn in_a_vector(policy: session_node::store::Policy) -> vector_store::VectorStore {
+    let mut store = vector_store::VectorStore::default();
+    store.policy = policy;
+    store
+}
+
+suite!(vector_store_example, crate::in_a_vector);
+suite_with_count!(vector_store_example_with_count, crate::in_a_vector);
+suite_with_exact_time!(vector_store_example_with_exact_time, crate::in_a_vector);
+
 #[cfg(feature = "sqlite")]
 suite!(sqlite_store, crate::sqlite::in_a_new_file);
 #[cfg(feature = "sqlite")]

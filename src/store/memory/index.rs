@@ -71,7 +71,7 @@ impl<T> Index<T> {
         }
     }
 
-    /// On the way to the end of this index: drops a part of it. False when nothing is left.
+    /// Frees one chunk. To be called until it returns false.
     pub fn drop_chunk(&mut self) -> bool {
         self.buckets.drop_chunk() || self.overflow.drop_chunk()
     }

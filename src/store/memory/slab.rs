@@ -79,7 +79,7 @@ impl<T> Slab<T> {
         )
     }
 
-    /// On the way to the end of this slab: drops a part of it. False when nothing is left.
+    /// Frees one chunk. To be called until it returns false.
     pub fn drop_chunk(&mut self) -> bool {
         self.entries.drop_chunk()
     }

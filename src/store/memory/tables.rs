@@ -428,8 +428,8 @@ impl Tables {
         black_box((touched, ends, names));
     }
 
-    /// On the way to the end of all this: drops a part of it, so that millions of sessions can be dropped without
-    /// a pause. False when nothing is left.
+    /// Frees one chunk, so that millions of sessions can be dropped without a pause. To be called until it returns
+    /// false.
     pub fn drop_chunk(&mut self) -> bool {
         self.sessions.drop_chunk()
             || self.users.drop_chunk()

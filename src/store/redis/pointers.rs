@@ -19,8 +19,8 @@ use crate::store::{Operation, StoreError};
 pub const POINTER_SLACK: Duration = Duration::from_secs(5);
 
 impl Batch<'_> {
-    /// Learns the places of the keys that are presented and not known yet. Gives those of which nothing could be learned,
-    /// with the reason.
+    /// Learns the places of the keys that are presented and not known yet. Gives those of which nothing could be
+    /// learned, with the reason.
     pub fn locate(&mut self, operations: &[Operation<'_>]) -> HashMap<SessionKey, StoreError> {
         let mut asked = Vec::new();
         let mut seen = HashSet::new();

@@ -47,7 +47,7 @@ struct Use {
 
 /// Uses that were not written.
 pub struct Uses {
-    /// This node's name in the file, as long as it has the file open.
+    /// This node's number in the file, as long as it has the file open.
     node: i64,
     kept: HashMap<SessionKey, Use>,
     /// Those of a batch that is not yet committed.
@@ -69,7 +69,7 @@ impl Uses {
         }
     }
 
-    /// The name under which this node writes that it knows all uses of a session so far.
+    /// This node's number, stored as `used_by` while it knows every use.
     pub fn node(&self) -> i64 {
         self.node
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::peer::Peer;
+use super::peer::Peer;
 
 /// How long sessions live and may go unused, in seconds: so short that all of them are new a few seconds later.
 pub const TTL: u64 = 5;

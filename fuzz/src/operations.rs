@@ -1,9 +1,9 @@
 //! Any bytes as the rules of a node and a row of requests and waits. The node answers each request as the naive model
 //! does.
 
-#[path = "../../tests/model/naive.rs"]
+#[path = "../../tests/sessions/model/naive.rs"]
 mod naive;
-#[path = "../../tests/model/pair.rs"]
+#[path = "../../tests/sessions/model/pair.rs"]
 mod pair;
 
 use arbitrary::{Result, Unstructured};

@@ -1,0 +1,11 @@
+//! What goes wrong around the program: clocks, peers, memory, disks and servers.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod clock_faults;
+mod clock_restarts;
+mod hostile;
+mod memory_exhaustion;
+mod redis_faults;
+mod sqlite_faults;

@@ -1,0 +1,11 @@
+//! What holds the sessions: the contract that all stores keep, and what each of them promises beyond it.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod differential;
+mod redis;
+mod redis_access;
+mod redis_linearizability;
+mod sqlite;
+mod store_contract;

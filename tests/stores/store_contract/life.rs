@@ -1,0 +1,220 @@
+//! What is in a session, and how long it lives.
+
+macro_rules! tests_of_life {
+    () => {
+        use super::bench;
+        use crate::store_contract::bench::*;
+        use session_node::store::Policy;
+
+        #[test]
+        fn a_session_is_valid_for_its_user_until_its_end() {
+            let mut store = bench(Policy::default());
+            assert_eq!(store.one(create("a", "alice", SECOND * 2)), Seen::Created);
+            assert_eq!(store.one(create("b", "bob", HOUR)), Seen::Created);
+            store.advance(1000);
+            assert_eq!(store.one(validate("a")), valid("alice"));
+            store.advance(1100);
+            assert_eq!(store.one(validate("a")), Seen::Invalid);
+            assert_eq!(store.one(validate("b")), valid("bob"));
+        }
+
+        #[test]
+        fn a_create_under_a_key_that_is_taken_replaces_the_session_that_had_it() {
+            let mut store = bench(Policy::default());
+            store.one(create_with(
+                "a",
+                "alice",
+                Some("{\"old\":1}"),
+                Some("bound"),
+            ));
+            store.one(create("b", "alice", HOUR));
+            assert_eq!(store.one(create("a", "alice", HOUR)), Seen::Created);
+            assert_eq!(store.one(validate("a")), valid("alice"));
+            assert_eq!(store.handles("alice").len(), 2);
+            assert_eq!(store.one(destroy("a")), Seen::Destroyed);
+            assert_eq!(store.one(validate("a")), Seen::Invalid);
+            assert_eq!(store.handles("alice").len(), 1);
+            assert_eq!(store.one(validate("b")), valid("alice"));
+            store.assert_live(1, 1);
+        }
+
+        #[test]
+        fn a_key_that_was_never_created_is_invalid() {
+            let mut store = bench(Policy::default());
+            assert_eq!(store.one(validate("a")), Seen::Invalid);
+            assert_eq!(store.one(update("a", "{}")), Seen::Invalid);
+            assert_eq!(store.one(regenerate("a", "b")), Seen::Invalid);
+            assert_eq!(store.one(validate("a")), Seen::Invalid);
+            assert_eq!(store.one(validate("b")), Seen::Invalid);
+        }
+
+        #[test]
+        fn a_session_ends_when_it_goes_unused_for_its_idle_timeout() {
+            let mut store = bench(Policy::default());
+            store.one(create_idle("a", "alice", SECOND * 2));
+            store.one(create("b", "alice", HOUR));
+            store.advance(2100);
+            assert_eq!(store.one(validate("a")), Seen::Invalid);
+            assert_eq!(store.one(validate("b")), valid("alice"));
+        }
+
+        #[test]
+        fn each_use_puts_the_idle_timeout_off() {
+            let mut store = bench(Policy::default());
+            for id in ["a", "b", "c", "unused"] {
+                store.one(create_idle(id, "alice", SECOND * 2));
+            }
+            store.advance(1200);
+            assert_eq!(store.one(validate("a")), valid("alice"));
+            assert_eq!(store.one(update("b", "{}")), Seen::Updated);
+            assert_eq!(store.one(regenerate("c", "d")), Seen::Regenerated);
+            store.advance(1200);
+            assert_eq!(store.one(validate("a")), valid("alice"));
+            assert_eq!(store.one(validate("b")), valid_with("alice", "{}"));
+            assert_eq!(store.one(validate("d")), valid("alice"));
+            assert_eq!(store.one(validate("unused")), Seen::Invalid);
+        }
+
+        #[test]
+        fn being_listed_or_refused_puts_no_idle_timeout_off() {
+            let mut store = bench(Policy::default());
+            store.one(create_idle("a", "alice", SECOND * 2));
+            store.advance(1200);
+            let refused = Seen::ReauthenticationRequired("alice".to_owned());
+            assert_eq!(store.one(validate_within("a", 0)), refused);
+            assert_eq!(store.list("alice", Some("a"), 10).0.len(), 1);
+            store.advance(1000);
+            assert_eq!(store.one(validate("a")), Seen::Invalid);
+        }
+
+        #[test]
+        fn no_use_puts_off_the_end_of_the_lifetime() {
+            let mut store = bench(Policy::default());
+            store.one(create("a", "alice", SECOND * 2));
+            store.advance(1200);
+            assert_eq!(store.one(validate("a")), valid("alice"));
+            assert_eq!(store.one(update("a", "{}")), Seen::Updated);
+            assert_eq!(store.one(regenerate("a", "b")), Seen::Regenerated);
+            store.advance(1000);
+            assert_eq!(store.one(validate("b")), Seen::Invalid);
+        }
+
+        #[test]
+        fn an_expired_session_cannot_be_updated_regenerated_or_listed() {
+            let mut store = bench(Policy::default());
+            store.one(create("a", "alice", SECOND));
+            store.advance(1100);
+            assert_eq!(store.one(update("a", "{}")), Seen::Invalid);
+            assert_eq!(store.one(regenerate("a", "b")), Seen::Invalid);
+            assert_eq!(store.one(validate("b")), Seen::Invalid);
+            assert_eq!(store.list("alice", Some("a"), 10), (vec![], false));
+            assert_eq!(store.one(destroy("a")), Seen::Destroyed);
+            assert_eq!(store.stats().destroyed, 0, "nothing live was destroyed");
+            store.assert_live(0, 0);
+        }
+
+        #[test]
+        fn data_comes_back_as_it_was_given_and_is_replaced_as_a_whole() {
+            let mut store = bench(Policy::default());
+            let data = "{\"a\":1,\"a\":1.0e2,\"π\":\"\\u0041\u{1F600}\"}";
+            store.one(create_with("a", "alice", Some(data), None));
+            assert_eq!(store.one(validate("a")), valid_with("alice", data));
+            assert_eq!(store.one(update("a", "{\"b\":2}")), Seen::Updated);
+            assert_eq!(store.one(validate("a")), valid_with("alice", "{\"b\":2}"));
+            let long = format!("{{\"c\":\"{}\"}}", "x".repeat(100_000));
+            assert_eq!(store.one(update("a", &long)), Seen::Updated);
+            assert_eq!(store.one(validate("a")), valid_with("alice", &long));
+        }
+
+        #[test]
+        fn a_destroyed_session_is_not_brought_back_by_an_update() {
+            let mut store = bench(Policy::default());
+            store.one(create("a", "alice", HOUR));
+            store.one(destroy("a"));
+            assert_eq!(store.one(update("a", "{}")), Seen::Invalid);
+            assert_eq!(store.one(validate("a")), Seen::Invalid);
+            store.assert_live(0, 0);
+        }
+
+        #[test]
+        fn a_bound_session_is_valid_with_its_binding_only() {
+            let mut store = bench(Policy::default());
+            store.one(create_with("a", "alice", None, Some("laptop")));
+            assert_eq!(store.one(validate("a")), Seen::Invalid);
+            assert_eq!(store.one(validate_bound("a", "phone")), Seen::Invalid);
+            assert_eq!(store.one(validate_bound("a", "laptop")), valid("alice"));
+            store.one(create("b", "bob", HOUR));
+            assert_eq!(store.one(validate_bound("b", "phone")), valid("bob"));
+        }
+
+        #[test]
+        fn only_validation_asks_for_the_binding() {
+            let mut store = bench(Policy::default());
+            store.one(create_with("a", "alice", None, Some("laptop")));
+            assert_eq!(store.one(update("a", "{}")), Seen::Updated);
+            assert_eq!(store.one(regenerate("a", "b")), Seen::Regenerated);
+            assert_eq!(store.one(destroy("b")), Seen::Destroyed);
+            assert_eq!(store.one(validate_bound("b", "laptop")), Seen::Invalid);
+        }
+
+        #[test]
+        fn whoever_authenticated_too_long_ago_has_to_do_so_again() {
+            let mut store = bench(Policy::default());
+            store.one(create("a", "alice", HOUR));
+            assert_eq!(store.one(validate_within("a", 60)), valid("alice"));
+            store.advance(1100);
+            let required = Seen::ReauthenticationRequired("alice".to_owned());
+            assert_eq!(store.one(validate_within("a", 1)), required);
+            assert_eq!(store.one(validate_within("a", 60)), valid("alice"));
+            assert_eq!(store.one(validate_within("a", u64::MAX)), valid("alice"));
+            // The session lives on for whoever asks for less.
+            assert_eq!(store.one(validate("a")), valid("alice"));
+        }
+
+        #[test]
+        fn each_operation_of_a_batch_sees_those_before_it() {
+            let mut store = bench(Policy::default());
+            assert_eq!(
+                store.apply(&[
+                    validate("a"),
+                    create("a", "alice", HOUR),
+                    validate("a"),
+                    update("a", "{}"),
+                    regenerate("a", "b"),
+                    validate("a"),
+                    validate("b"),
+                    destroy("b"),
+                    validate("b"),
+                    create("c", "alice", HOUR),
+                    destroy_user("alice", None),
+                    validate("c"),
+                ]),
+                [
+                    Seen::Invalid,
+                    Seen::Created,
+                    valid("alice"),
+                    Seen::Updated,
+                    Seen::Regenerated,
+                    Seen::Invalid,
+                    valid_with("alice", "{}"),
+                    Seen::Destroyed,
+                    Seen::Invalid,
+                    Seen::Created,
+                    Seen::DestroyedMany(1),
+                    Seen::Invalid,
+                ]
+            );
+            assert_eq!(store.apply(&[]), []);
+        }
+
+        #[test]
+        fn users_names_come_back_as_they_were() {
+            let mut store = bench(Policy::default());
+            for user in ["a", "π \"quoted\" \\ \u{0} \u{1F600}", &"x".repeat(256)] {
+                store.one(create(user, user, HOUR));
+                assert_eq!(store.one(validate(user)), valid(user));
+                assert_eq!(store.handles(user).len(), 1);
+            }
+        }
+    };
+}

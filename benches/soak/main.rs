@@ -5,9 +5,7 @@
     reason = "a program, of which nothing is used from outside"
 )]
 
-mod peer;
 mod plot;
-mod soak;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Parser;
 
-use crate::soak::{Look, Soak};
+use session_node_testing::soak::{self, Look, Soak};
 
 /// Keeps a node busy with everything there is, and sees whether it wears out.
 #[derive(Debug, Parser)]

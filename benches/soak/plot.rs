@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 
 use crate::mebibytes;
-use crate::soak::Look;
+use session_node_testing::soak::Look;
 
 const MEMORY: RGBColor = RGBColor(31, 107, 177);
 const OTHER: RGBColor = RGBColor(214, 152, 54);

@@ -1,14 +1,8 @@
 //! Any bytes as the rules of a node and a row of requests and waits. The node answers each request as the naive model
 //! does.
 
-#[path = "../../tests/sessions/model/naive.rs"]
-mod naive;
-#[path = "../../tests/sessions/model/pair.rs"]
-mod pair;
-
 use arbitrary::{Result, Unstructured};
-use naive::Rules;
-use pair::{Choice, Step, compare};
+use session_node_testing::model::{Choice, Rules, Step, compare};
 
 /// Far more than it takes to fill the node: longer rows only cost time.
 const MAX_STEPS: usize = 300;

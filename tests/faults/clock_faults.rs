@@ -10,8 +10,8 @@ use rand::seq::{IndexedRandom, IteratorRandom};
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
 
-use crate::common::fake_time::FakeTime;
-use crate::common::wrong_clock::{Ruled, Session};
+use session_node_testing::fake_time::FakeTime;
+use session_node_testing::wrong_clock::{Ruled, Session};
 
 const NOW: u64 = 1_795_500_000;
 const HOUR: u64 = 3600;

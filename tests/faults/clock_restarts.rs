@@ -7,10 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::common::fake_time::FakeTime;
-use crate::common::place::Place;
-use crate::common::text;
-use crate::common::wrong_clock::{Ruled, Session};
+use session_node_testing::fake_time::FakeTime;
+use session_node_testing::place::Place;
+use session_node_testing::text;
+use session_node_testing::wrong_clock::{Ruled, Session};
 
 const NOW: u64 = 1_795_500_000;
 const HOUR: u64 = 3600;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::{Node, PRELOADED, body, command, peak_memory_kib, wait};
+use session_node_testing::{Node, PRELOADED, body, command, peak_memory_kib, wait};
 
 /// What a node without sessions takes, and as much again.
 const LITTLE_KIB: u64 = 20 * 1024;

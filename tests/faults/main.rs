@@ -1,7 +1,6 @@
 //! What goes wrong around the program: clocks, peers, memory, disks and servers.
 
-#[path = "../common/mod.rs"]
-mod common;
+session_node_testing::set_up!();
 
 mod clock_faults;
 mod clock_restarts;

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::common::{DEFAULTS, Node, body, command, text};
+use session_node_testing::{DEFAULTS, Node, body, command, text};
 
 const BENCHMARKS: &str = include_str!("../../docs/benchmarks.md");
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::common::redis_server::{Cluster, RedisServer, is_installed, wait_until};
-use crate::common::{Node, body, message, run, text};
+use session_node_testing::redis_server::{Cluster, RedisServer, is_installed, wait_until};
+use session_node_testing::{Node, body, message, run, text};
 
 /// A node with short timeouts, so that the tests are.
 fn node(url: &str, arguments: &[&str]) -> Node {
@@ -148,7 +148,7 @@ fn connections_that_break_all_the_time_leave_every_request_with_one_true_reply()
         if place % 2 == 0 {
             server.say("CLIENT KILL TYPE normal");
         }
-        replies.extend(ids.iter().map(|_| crate::common::body(&node.recv())));
+        replies.extend(ids.iter().map(|_| session_node_testing::body(&node.recv())));
     }
     let mut seen = BTreeMap::new();
     for (id, reply) in ids.iter().zip(replies) {

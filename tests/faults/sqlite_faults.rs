@@ -16,8 +16,8 @@ use rand::{RngExt, SeedableRng};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::common::place::Place;
-use crate::common::{Node, body, command, text, wait};
+use session_node_testing::place::Place;
+use session_node_testing::{Node, body, command, text, wait};
 
 fn url(path: &Path) -> String {
     format!("sqlite:{}", path.display())
@@ -85,7 +85,7 @@ impl Peer {
         let validate =
             |id: &String| format!(r#"{{"type":"validate_session","session_id":"{id}"}}"#);
         let requests: Vec<_> = self.live.keys().chain(&self.ended).map(validate).collect();
-        let replies = crate::common::replies(args, requests.join("\n"));
+        let replies = session_node_testing::replies(args, requests.join("\n"));
         let (live, ended) = replies.split_at(self.live.len());
         for (reply, user) in live.iter().zip(self.live.values()) {
             let reply = body(reply);
@@ -269,7 +269,7 @@ fn a_file_that_cannot_be_used_is_refused_with_one_line_that_says_why() {
 fn a_file_of_a_newer_version_is_refused_and_left_alone() {
     let place = Place::new("newer");
     let path = place.file();
-    crate::common::replies(
+    session_node_testing::replies(
         &["--store", &place.url()],
         r#"{"type":"create_session","user_id":"a"}"#,
     );
@@ -294,7 +294,7 @@ fn a_file_that_is_read_only_is_refused() {
     fs::create_dir_all(&place.0).expect("a directory");
     fs::set_permissions(&place.0, fs::Permissions::from_mode(0o755)).expect("the owner may");
     let path = place.file();
-    crate::common::replies(
+    session_node_testing::replies(
         &["--store", &place.url()],
         r#"{"type":"create_session","user_id":"a"}"#,
     );

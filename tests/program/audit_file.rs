@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{DEADLINE, DEFAULTS, Node, command, message};
 use serde_json::{Value, json};
+use session_node_testing::{DEADLINE, DEFAULTS, Node, command, message};
 
 /// A directory of its own for each test, removed afterwards.
 struct Directory(PathBuf);
@@ -55,7 +55,7 @@ fn users(files: &[PathBuf]) -> Vec<String> {
         .map(|file| fs::read_to_string(file).expect("it is there"));
     let of_line = |line: &str| {
         let entry: Value = serde_json::from_str(line).expect("an entry is whole");
-        crate::common::text(&entry, "user")
+        session_node_testing::text(&entry, "user")
     };
     texts
         .flat_map(|text| text.lines().map(of_line).collect::<Vec<_>>())

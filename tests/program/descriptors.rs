@@ -4,7 +4,7 @@
 use std::fs::OpenOptions;
 use std::process::{Command, Output, Stdio};
 
-use crate::common::{DEFAULTS, command};
+use session_node_testing::{DEFAULTS, command};
 
 const CREATE: &str = r#"{"type":"create_session","user_id":"alice"}"#;
 

@@ -1,7 +1,6 @@
 //! The program as its user sees it: options, streams, files, signals, documents, and an hour's work in short.
 
-#[path = "../common/mod.rs"]
-mod common;
+session_node_testing::set_up!();
 
 mod audit_file;
 mod command_line;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use crate::common::{DEADLINE, DEFAULTS, Node, command, message, replies, reply, wait};
+use session_node_testing::{DEADLINE, DEFAULTS, Node, command, message, replies, reply, wait};
 
 fn request(msg_id: u64) -> String {
     message(format!(r#"{{"type":"echo","msg_id":{msg_id},"echo":"e"}}"#)) + "\n"

@@ -39,7 +39,7 @@ fn the_main_command_prints_what_the_readme_prints() {
         .strip_prefix("cargo run --release --quiet -- ")
         .and_then(|command| command.split_once(" < "))
         .expect("the command runs the node on a file");
-    let output = crate::common::command(&arguments.split(' ').collect::<Vec<_>>())
+    let output = session_node_testing::command(&arguments.split(' ').collect::<Vec<_>>())
         .stdin(File::open(file).expect("the file is in the repository"))
         .output()
         .expect("the node runs");
@@ -118,7 +118,7 @@ except (ConnectionError, ValueError): print("ended")
         return;
     };
     // Fails if it hangs.
-    let status = crate::common::wait(&mut child);
+    let status = session_node_testing::wait(&mut child);
     let output = child.wait_with_output().expect("it has ended");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(status.success(), "{said}");
@@ -127,7 +127,7 @@ except (ConnectionError, ValueError): print("ended")
 
 #[test]
 fn the_tables_of_options_are_the_programs_own() {
-    let help = crate::common::command(&["--help"])
+    let help = session_node_testing::command(&["--help"])
         .output()
         .expect("the node runs")
         .stdout;

@@ -1,18 +1,14 @@
 //! The soak bench in short: what is in it, `benches/soak/` says.
 #![cfg(target_os = "linux")]
 
-#[path = "../../benches/soak/soak.rs"]
-#[allow(dead_code, reason = "the bench shows what is only measured here")]
-mod bench;
-#[path = "../../benches/soak/peer.rs"]
-mod peer;
-
 use std::time::Duration;
+
+use session_node_testing::soak;
 
 #[test]
 fn under_a_mix_of_everything_the_sums_add_up_and_memory_stays_flat() {
     let length = Duration::from_secs(20);
-    let soak = bench::run(env!("CARGO_BIN_EXE_session-node"), length, 8, |_| ());
+    let soak = soak::run(env!("CARGO_BIN_EXE_session-node"), length, 8, |_| ());
     let soak = soak.expect("every reply is one that its request may get");
     assert!(soak.requests > 10_000, "{} requests", soak.requests);
     assert!(soak.stats["expired"].as_u64() > Some(0), "{}", soak.stats);

@@ -11,8 +11,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{DEADLINE, command, message, wait};
 use serde_json::{Value, json};
+use session_node_testing::{DEADLINE, command, message, wait};
 
 const AUDIT: &[&str] = &["--audit", "-"];
 
@@ -211,7 +211,7 @@ fn warnings_about_a_stream_of_faulty_lines_hold_up_nobody() {
     });
     node.exchange(lines, 1_000);
     #[cfg(target_os = "linux")]
-    assert!(crate::common::peak_memory_kib(&node.child) < 16 * 1024);
+    assert!(session_node_testing::peak_memory_kib(&node.child) < 16 * 1024);
     let stderr = node.read_stderr();
     let missing = read_all(&stderr, 0..100_000, |number, line| {
         let number = number + number / 100 + 2;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::common::Node;
 use regex::Regex;
 use serde_json::{Value, json};
+use session_node_testing::Node;
 
 /// A path of its own for each test, removed afterwards.
 struct AuditFile(PathBuf);
@@ -44,7 +44,7 @@ impl Drop for AuditFile {
 
 fn create(node: &mut Node, user: &str) -> String {
     let created = node.ask(json!({"type": "create_session", "user_id": user}));
-    crate::common::text(&created, "session_id")
+    session_node_testing::text(&created, "session_id")
 }
 
 fn events(entries: &[Value]) -> Vec<&str> {
@@ -68,7 +68,7 @@ fn every_event_is_a_line_that_says_when_what_whose_which_and_from_where() {
     let mut node = Node::start(&args);
     let mut ids = vec![create(&mut node, "alice")];
     let regenerated = node.ask(json!({"type": "regenerate_session", "old_session_id": ids[0]}));
-    ids.push(crate::common::text(&regenerated, "new_session_id"));
+    ids.push(session_node_testing::text(&regenerated, "new_session_id"));
     node.ask(json!({"type": "validate_session", "session_id": ids[1]}));
     node.ask(json!({"type": "validate_session", "session_id": "unknown"}));
     node.ask(json!({"type": "validate_session", "session_id": ids[0]}));
@@ -77,7 +77,7 @@ fn every_event_is_a_line_that_says_when_what_whose_which_and_from_where() {
     }
     node.ask(json!({"type": "destroy_session", "session_id": ids[3]}));
     let list = node.ask(json!({"type": "list_sessions", "user_id": "bob"}));
-    let handle = crate::common::text(&list["sessions"][0], "handle");
+    let handle = session_node_testing::text(&list["sessions"][0], "handle");
     node.ask(json!({"type": "destroy_session", "user_id": "bob", "handle": handle}));
     ids.push(create(&mut node, "carol"));
     node.ask(json!({"type": "destroy_user_sessions", "user_id": "carol"}));
@@ -185,7 +185,7 @@ fn an_event_stands_in_the_file_before_its_reply_leaves_and_is_appended() {
 #[test]
 fn an_audit_may_go_to_stderr() {
     let request = r#"{"type":"create_session","user_id":"alice"}"#;
-    let output = crate::common::run(&["--audit", "-"], request).ended_well();
+    let output = session_node_testing::run(&["--audit", "-"], request).ended_well();
     assert!(
         output
             .stderr
@@ -197,7 +197,7 @@ fn an_audit_may_go_to_stderr() {
 #[test]
 fn a_file_that_cannot_be_opened_is_named_before_anything_is_served() {
     let request = r#"{"type":"create_session","user_id":"alice"}"#;
-    let output = crate::common::run(&["--audit", "/nonexistent/audit.jsonl"], request);
+    let output = session_node_testing::run(&["--audit", "/nonexistent/audit.jsonl"], request);
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.is_empty());
     assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
@@ -223,7 +223,7 @@ fn a_full_disk_is_reported_once_and_loses_no_reply() {
 
 #[test]
 fn the_flag_for_validations_needs_an_audit() {
-    let output = crate::common::run(&["--audit-validated"], "");
+    let output = session_node_testing::run(&["--audit-validated"], "");
     assert_eq!(output.status.code(), Some(2));
     assert!(
         output.stderr.contains("--audit <FILE>"),

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use crate::common::timed::{START, TimedNode};
 use serde_json::json;
 use session_node::handler::Terms;
 use session_node::session::Policy;
+use session_node_testing::timed::{START, TimedNode};
 
 fn node() -> TimedNode {
     TimedNode::new(Policy::default())
@@ -88,7 +88,7 @@ fn times_say_when_the_session_ends_if_it_is_not_used_again() {
     let created =
         node.ask(json!({"type": "create_session", "user_id": "a", "ttl": 100, "idle_timeout": 60}));
     assert_eq!(created["expires_at"], START + 60);
-    let id = crate::common::text(&created, "session_id");
+    let id = session_node_testing::text(&created, "session_id");
     assert_eq!(node.validate(&id)["expires_in"], 60);
     node.wait(50_000);
     assert_eq!(node.validate(&id)["expires_in"], 50);

@@ -1,9 +1,9 @@
 //! How many sessions a user, and a node, may have; and what is counted.
 
-use crate::common::errors::assert_error;
-use crate::common::timed::TimedNode;
 use serde_json::{Value, json};
 use session_node::session::{OnReuse, OnUserLimit, Policy};
+use session_node_testing::errors::assert_error;
+use session_node_testing::timed::TimedNode;
 
 fn node(max_sessions_per_user: usize, on_user_limit: OnUserLimit) -> TimedNode {
     TimedNode::new(Policy {

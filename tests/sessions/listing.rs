@@ -1,15 +1,15 @@
 //! Seeing a user's sessions and ending them: one, all, all but the own, everybody's.
 
-use crate::common::timed::{START, TimedNode};
 use serde_json::{Value, json};
 use session_node::session::Policy;
+use session_node_testing::timed::{START, TimedNode};
 
 fn node() -> TimedNode {
     TimedNode::new(Policy::default())
 }
 
 fn handle(listed: &Value) -> String {
-    crate::common::text(listed, "handle")
+    session_node_testing::text(listed, "handle")
 }
 
 fn handles(node: &mut TimedNode, user: &str) -> Vec<String> {
@@ -198,14 +198,15 @@ fn everybodys_sessions_end_at_once() {
 
 #[test]
 fn many_lists_asked_for_at_once_do_not_pile_up_in_memory() {
-    let mut node = crate::common::Node::start(crate::common::DEFAULTS);
+    let mut node = session_node_testing::Node::start(session_node_testing::DEFAULTS);
     let data = "x".repeat(4000);
     for _ in 0..100 {
         node.ask(json!({"type": "create_session", "user_id": "alice", "data": {"d": data}}));
     }
     let before = node.peak_memory_kib();
     // 400 kB each, and 200 of them in one write.
-    let request = crate::common::message(json!({"type": "list_sessions", "user_id": "alice"}));
+    let request =
+        session_node_testing::message(json!({"type": "list_sessions", "user_id": "alice"}));
     let lists = 200;
     node.write(format!("{request}\n").repeat(lists));
     for _ in 0..lists {

@@ -1,7 +1,6 @@
 //! The life of a session as a peer sees it: how it begins, lasts, changes its id and ends.
 
-#[path = "../common/mod.rs"]
-mod common;
+session_node_testing::set_up!();
 
 mod audit;
 mod lifetime;

@@ -1,12 +1,8 @@
 //! Random requests at a hand-moved time, on a node and on a deliberately naive model of what the protocol
 //! promises: every reply must be the one that the model expects.
 
-mod naive;
-mod pair;
-
-use naive::Rules;
-use pair::{Choice, Step, compare};
 use proptest::prelude::*;
+use session_node_testing::model::{Choice, Rules, Step, compare};
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     // 100 on average; a failing run can be cut down to what makes it fail.

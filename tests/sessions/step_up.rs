@@ -1,8 +1,8 @@
 //! How long ago the user authenticated, and what the session is bound to.
 
-use crate::common::timed::{START, TimedNode};
 use serde_json::{Value, json};
 use session_node::session::Policy;
+use session_node_testing::timed::{START, TimedNode};
 
 fn node() -> TimedNode {
     TimedNode::new(Policy::default())
@@ -43,7 +43,7 @@ fn authenticating_again_starts_the_lifetime_afresh_with_the_sessions_own_ttl() {
     node.wait(90_000);
     let reply = node
         .ask(json!({"type": "regenerate_session", "old_session_id": id, "reauthenticated": true}));
-    let id = crate::common::text(&reply, "new_session_id");
+    let id = session_node_testing::text(&reply, "new_session_id");
     let listed = &node.list("alice")[0];
     assert_eq!(listed["created_at"], START);
     assert_eq!(listed["auth_time"], START + 90);
@@ -61,9 +61,9 @@ fn a_regeneration_without_it_changes_neither_auth_time_nor_end() {
         let mut node = node();
         let id = node.create(json!({"user_id": "alice", "ttl": 100}));
         node.wait(60_000);
-        let mut request = crate::common::timed::with_type("regenerate_session", fields);
+        let mut request = session_node_testing::timed::with_type("regenerate_session", fields);
         request["old_session_id"] = id.into();
-        let id = crate::common::text(&node.ask(request), "new_session_id");
+        let id = session_node_testing::text(&node.ask(request), "new_session_id");
         assert_eq!(node.list("alice")[0]["auth_time"], START);
         node.wait(39_999);
         assert!(node.is_live(&id));

@@ -1,7 +1,6 @@
 //! What holds the sessions: the contract that all stores keep, and what each of them promises beyond it.
 
-#[path = "../common/mod.rs"]
-mod common;
+session_node_testing::set_up!();
 
 mod differential;
 mod redis;

@@ -13,7 +13,7 @@ use redis::Value;
 use session_node::session::{Handle, OnReuse, OnUserLimit, SessionKey, Timestamp};
 use session_node::store::{Operation, Outcome, Outcomes, Policy, RedisStore, Store};
 
-use crate::common::redis_server::{
+use session_node_testing::redis_server::{
     Cluster, RedisServer, connect, is_installed, prefix, wait_until,
 };
 
@@ -265,7 +265,7 @@ fn no_session_id_reaches_the_server() {
         r#"{"type":"list_sessions","user_id":"alice"}"#.to_owned(),
     ];
     let url = server.url();
-    let mut node = crate::common::Node::start(&["--store", &url, "--rotation-grace", "5"]);
+    let mut node = session_node_testing::Node::start(&["--store", &url, "--rotation-grace", "5"]);
     let mut ask = |request: &str| node.ask(request);
     let id = ask(&requests[0])["session_id"]
         .as_str()

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 
-use crate::common::redis_server::{RedisServer, free_port, is_installed};
-use crate::common::{Node, run, text};
+use session_node_testing::redis_server::{RedisServer, free_port, is_installed};
+use session_node_testing::{Node, run, text};
 
 const CREATE: &str = r#"{"type":"create_session","user_id":"alice"}"#;
 
@@ -134,7 +134,7 @@ fn a_server_with_tls_is_believed_if_its_certificate_is_good() {
     server.say(&format!("CONFIG SET tls-port {port}"));
     let url = format!("rediss://127.0.0.1:{port}");
     let run = |authority: &str| {
-        let mut command = crate::common::command(&["--store", &url]);
+        let mut command = session_node_testing::command(&["--store", &url]);
         command.env("SSL_CERT_FILE", authority);
         let mut node = Node::spawn(&mut command);
         // It may have ended by then.

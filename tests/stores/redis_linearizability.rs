@@ -16,7 +16,7 @@ use session_node::session::{Handle, SessionKey, Timestamp};
 use session_node::store::{Operation, Outcome, Outcomes, Policy, Store};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
 
-use crate::common::redis_server::{Cluster, RedisServer, connect, is_installed, prefix};
+use session_node_testing::redis_server::{Cluster, RedisServer, connect, is_installed, prefix};
 
 const NODES: usize = 3;
 const CLIENTS: usize = 4;

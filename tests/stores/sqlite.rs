@@ -13,8 +13,8 @@ use session_node::store::{
     Extras, Operation, Outcome, Outcomes, Policy, SqliteStore, Store, StoreError,
 };
 
-use crate::common::place::Place;
-use crate::common::{Node, text};
+use session_node_testing::place::Place;
+use session_node_testing::{Node, text};
 
 const START: Timestamp = Timestamp::from_millis(1_790_000_000_250);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -202,7 +202,7 @@ fn every_batch_that_writes_leaves_its_time_in_the_file_and_no_other_does() {
 
 /// The modes of the file, the log and its index while a node runs that creates its files under this umask.
 fn modes(place: &Place, umask: &str) -> [u32; 3] {
-    let program = crate::common::command(&[]).get_program().to_owned();
+    let program = session_node_testing::command(&[]).get_program().to_owned();
     let run = format!("umask {umask}; exec \"$0\" \"$@\"");
     let mut node = Node::spawn(
         Command::new("sh")
@@ -253,7 +253,7 @@ fn a_path_is_a_path_even_where_sqlite_would_take_it_for_something_else() {
     drop(open(&place));
     assert_eq!(mode(&target), 0o600);
     for name in [":memory:", "file:sessions?mode=ro"] {
-        let mut command = crate::common::command(&["--store", &format!("sqlite:{name}")]);
+        let mut command = session_node_testing::command(&["--store", &format!("sqlite:{name}")]);
         let mut node = Node::spawn(command.current_dir(&place.0));
         node.ask(r#"{"type":"create_session","user_id":"alice"}"#);
         assert_eq!(mode(&place.0.join(name)), 0o600);

@@ -1,9 +1,9 @@
 //! Requests that are malformed or cannot be carried out: each is refused with the promised code, in a text that
 //! says what was expected and repeats nothing, and the next request is served.
 
-use crate::common::errors::{SECRET, SENTINEL, assert_error, refusal, refusals};
-use crate::common::{DEFAULTS, Node, PRELOADED, body, message, replies};
 use serde_json::Value;
+use session_node_testing::errors::{SECRET, SENTINEL, assert_error, refusal, refusals};
+use session_node_testing::{DEFAULTS, Node, PRELOADED, body, message, replies};
 
 /// Each request with a field that it requires to be a string, the rest of a good request, and whether the string has
 /// to be of 1 to 256 bytes. Ids may be of any length and form.

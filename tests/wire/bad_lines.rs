@@ -4,11 +4,11 @@
 use std::io::Write;
 use std::thread;
 
-use crate::common::errors::{
+use serde_json::Value;
+use session_node_testing::errors::{
     SECRET, SENTINEL, SENTINEL_ANSWER, assert_dropped, assert_error, refusals,
 };
-use crate::common::{DEFAULTS, Node, PRELOADED, body, message, replies, reply, run};
-use serde_json::Value;
+use session_node_testing::{DEFAULTS, Node, PRELOADED, body, message, replies, reply, run};
 
 /// An echo request of exactly this many bytes.
 fn echo_of(line_bytes: usize) -> String {

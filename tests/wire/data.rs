@@ -1,10 +1,10 @@
 //! What an application keeps in a session: it comes back as it was, goes with the session, and never brings one
 //! back.
 
-use crate::common::errors::assert_error;
-use crate::common::timed::TimedNode;
 use serde_json::json;
 use session_node::session::Policy;
+use session_node_testing::errors::assert_error;
+use session_node_testing::timed::TimedNode;
 
 fn node() -> TimedNode {
     TimedNode::new(Policy::default())
@@ -12,7 +12,7 @@ fn node() -> TimedNode {
 
 fn create_with(node: &mut TimedNode, data: &str) -> String {
     let request = format!(r#"{{"type":"create_session","user_id":"alice","data":{data}}}"#);
-    crate::common::text(&node.ask(request), "session_id")
+    session_node_testing::text(&node.ask(request), "session_id")
 }
 
 fn validate(node: &mut TimedNode, id: &str) -> String {
@@ -64,7 +64,7 @@ fn a_regeneration_carries_data_over_or_replaces_it() {
     let id = node.regenerate(&id);
     assert_eq!(validate(&mut node, &id), valid_with(r#"{"cart":[1]}"#));
     let request = json!({"type": "regenerate_session", "old_session_id": id, "data": {"cart": []}});
-    let id = crate::common::text(&node.ask(request), "new_session_id");
+    let id = session_node_testing::text(&node.ask(request), "new_session_id");
     assert_eq!(validate(&mut node, &id), valid_with(r#"{"cart":[]}"#));
 }
 

@@ -1,9 +1,9 @@
 //! Faulty messages, each answered exactly once: to its sender where that can be read before the fault, else with a bare
 //! error where the peer speaks bare bodies, else with one line on stderr.
 
-use crate::common::errors::{SENTINEL, SENTINEL_ANSWER};
-use crate::common::{DEFAULTS, message, reply, run};
 use serde_json::{Value, json};
+use session_node_testing::errors::{SENTINEL, SENTINEL_ANSWER};
+use session_node_testing::{DEFAULTS, message, reply, run};
 
 const NO_VALUE: &str = "not JSON: expected value";
 const NO_NUMBER: &str = "not JSON: invalid number";

@@ -1,8 +1,8 @@
 //! Ids as hostile clients present them, in every request that takes one: no string makes an error of an application's
 //! request, since a cookie may hold anything. It is simply no live session's.
 
-use crate::common::{DEFAULTS, Node, message, reply};
 use serde_json::{Value, json};
+use session_node_testing::{DEFAULTS, Node, message, reply};
 
 /// JSON strings of every length and form that ids do not have.
 fn hostile() -> Vec<String> {
@@ -86,7 +86,7 @@ fn hold(args: &[&str]) {
             let request = request.replace("ID", &hostile);
             node.send(message(format!(r#"{{"msg_id":5,{request}}}"#)));
             let received = node.recv();
-            let body: Value = crate::common::body(&received);
+            let body: Value = session_node_testing::body(&received);
             assert_eq!(body["type"], *answer, "{request:.200}: {body}");
             assert_eq!(body["in_reply_to"], 5);
         }
@@ -113,15 +113,15 @@ fn a_string_that_is_no_id_is_no_live_session() {
 #[cfg(feature = "sqlite")]
 #[test]
 fn nor_is_it_in_a_file() {
-    let place = crate::common::place::Place::new("hostile-ids");
+    let place = session_node_testing::place::Place::new("hostile-ids");
     hold(&["--store", &format!("sqlite:{}", place.file().display())]);
 }
 
 #[cfg(feature = "redis")]
 #[test]
 fn nor_is_it_on_a_server() {
-    if crate::common::redis_server::is_installed() {
-        let server = crate::common::redis_server::RedisServer::start();
+    if session_node_testing::redis_server::is_installed() {
+        let server = session_node_testing::redis_server::RedisServer::start();
         hold(&["--store", &server.url()]);
     }
 }

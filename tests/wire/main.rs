@@ -1,7 +1,6 @@
 //! Messages and replies, byte for byte: what a line may be, and what it is answered.
 
-#[path = "../common/mod.rs"]
-mod common;
+session_node_testing::set_up!();
 
 mod any_lines;
 mod bad_input;

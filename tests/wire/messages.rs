@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
-use crate::common::{
-    DEFAULTS, Node, PRELOADED, assert_answers, body, message, replies, reply, run, text,
-};
 use regex::Regex;
 use serde_json::{Value, json};
+use session_node_testing::{
+    DEFAULTS, Node, PRELOADED, assert_answers, body, message, replies, reply, run, text,
+};
 
 const VALIDATE: &str = r#"{"type":"validate_session","msg_id":1,"session_id":"abc123"}"#;
 const VALID: &str =

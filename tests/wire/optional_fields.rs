@@ -1,7 +1,7 @@
 //! The optional fields of requests: one that is there has to be right.
 
-use crate::common::errors::{SECRET, assert_error, refusals};
-use crate::common::{DEFAULTS, message};
+use session_node_testing::errors::{SECRET, assert_error, refusals};
+use session_node_testing::{DEFAULTS, message};
 
 /// A good request, its optional field, what it may be and what it may not, and what must be said then.
 type Row = (
@@ -150,7 +150,7 @@ fn an_optional_field_that_is_wrong_is_malformed() {
 fn an_optional_field_that_is_right_is_taken() {
     for (request, field, right, _, _) in ROWS {
         for value in *right {
-            let replies = crate::common::replies(
+            let replies = session_node_testing::replies(
                 DEFAULTS,
                 [line(request, field, value), b"\n".to_vec()].concat(),
             );
@@ -227,7 +227,7 @@ fn the_options_set_the_bounds() {
         line(CREATE, "ttl", "7200"),
         line(CREATE, "data", r#"{"a":1234}"#),
     ];
-    for reply in crate::common::replies(&args, fits.join(&b'\n')) {
+    for reply in session_node_testing::replies(&args, fits.join(&b'\n')) {
         assert!(reply.contains("session_created"), "{reply}");
     }
 }
@@ -237,9 +237,9 @@ fn a_name_that_belongs_to_another_request_is_ignored() {
     let strange =
         r#""limit":0,"handle":1,"reauthenticated":"no","max_age":null,"except_session_id":[]"#;
     let request = message(format!("{{{CREATE},{strange}}}"));
-    assert!(crate::common::replies(DEFAULTS, request)[0].contains("session_created"));
+    assert!(session_node_testing::replies(DEFAULTS, request)[0].contains("session_created"));
     let request = message(format!(
         r#"{{"type":"stats","user_id":{{}},"session_id":"{SECRET}"}}"#
     ));
-    assert!(crate::common::replies(DEFAULTS, request)[0].contains(r#""sessions":0"#));
+    assert!(session_node_testing::replies(DEFAULTS, request)[0].contains(r#""sessions":0"#));
 }

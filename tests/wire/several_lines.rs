@@ -1,8 +1,8 @@
 //! Messages that stand on several lines, as a person pastes them or a program prints them prettily.
 
-use crate::common::errors::{SENTINEL, SENTINEL_ANSWER};
-use crate::common::{DEFAULTS, Node, PRELOADED, message, reply, run};
 use serde_json::{Value, json};
+use session_node_testing::errors::{SENTINEL, SENTINEL_ANSWER};
+use session_node_testing::{DEFAULTS, Node, PRELOADED, message, reply, run};
 
 /// One message in as many lines as it has tokens.
 const TOKENS: &[&str] = &[

@@ -1,7 +1,7 @@
 //! `--strict`: a request may have no field which it does not know, so that what is misspelt does not fail open.
 
-use crate::common::errors::{assert_error, refusals};
-use crate::common::{PRELOADED, body, message, replies};
+use session_node_testing::errors::{assert_error, refusals};
+use session_node_testing::{PRELOADED, body, message, replies};
 
 /// Each request with every field that it knows beside `type` and `msg_id`.
 const REQUESTS: &[(&str, &[&str])] = &[

@@ -13,9 +13,9 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::{PRELOADED, replies};
 use regex::Regex;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use session_node_testing::{PRELOADED, replies};
 
 /// JSON that remembers the order of its keys and how often each was given.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use session_node::session::Timestamp;
 use session_node::store::{MemoryStore, Policy};
 
 use super::script::{Script, Sight, Times, policies, seen};
-use crate::common::redis_server::{Cluster, RedisServer, connect, is_installed, prefix};
+use session_node_testing::redis_server::{Cluster, RedisServer, connect, is_installed, prefix};
 
 const TIMES: Times = Times {
     of: |number| Duration::from_secs(2 * number + 1),

@@ -7,7 +7,7 @@ use session_node::session::Timestamp;
 use session_node::store::{MemoryStore, SqliteStore};
 
 use super::script::{Script, Sight, Times, policies, seen};
-use crate::common::place::Place;
+use session_node_testing::place::Place;
 
 const START: Timestamp = Timestamp::from_millis(1_790_000_000_250);
 const GRACE: Duration = Duration::from_secs(20);

@@ -137,7 +137,7 @@ mod redis {
 
     use session_node::store::{MemoryStore, Policy, Store};
 
-    use crate::common::redis_server::{Cluster, RedisServer, connect, is_installed, prefix};
+    use session_node_testing::redis_server::{Cluster, RedisServer, connect, is_installed, prefix};
 
     // One for all tests, which do not see each other behind their prefixes.
     static SERVER: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);

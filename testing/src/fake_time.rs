@@ -1,16 +1,13 @@
 //! The wall clock as a real process sees it, set by hand: with libfaketime, which answers instead of the C library. The
 //! boot clock stays true, since the node asks the kernel for it.
 
-// Each test file is a crate of its own and uses only a part of this.
-#![allow(dead_code)]
-
 use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::place::Place;
+use crate::place::Place;
 
 /// Where a distribution or an administrator puts the library.
 const PLACES: &[&str] = &[

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-use super::fake_time::FakeTime;
-use super::{DEADLINE, Node, command, text};
+use crate::fake_time::FakeTime;
+use crate::{DEADLINE, Node, command, text};
 
 /// A moment that is known to lie between two, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug)]

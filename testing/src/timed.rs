@@ -60,14 +60,14 @@ impl TimedNode {
     pub fn create(&mut self, fields: Value) -> String {
         let created = self.ask(with_type("create_session", fields));
         assert_eq!(created["type"], "session_created", "{created}");
-        super::text(&created, "session_id")
+        crate::text(&created, "session_id")
     }
 
     /// Gives a session a new id.
     pub fn regenerate(&mut self, id: &str) -> String {
         let reply =
             self.ask(serde_json::json!({"type": "regenerate_session", "old_session_id": id}));
-        super::text(&reply, "new_session_id")
+        crate::text(&reply, "new_session_id")
     }
 
     pub fn validate(&mut self, id: &str) -> Value {

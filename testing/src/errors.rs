@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Output, PRELOADED, body, message, replies, reply, run};
+use crate::{Output, PRELOADED, body, message, replies, reply, run};
 
 /// Stands for a session id in all that follows: it may turn up neither in replies nor on stderr.
 pub const SECRET: &str = "5ecret-1d";

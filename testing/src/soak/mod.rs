@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::peer::Peer;
+mod peer;
+
+use peer::Peer;
 
 /// How long sessions live and may go unused, in seconds: so short that all of them are new a few seconds later.
 pub const TTL: u64 = 5;
@@ -43,8 +45,9 @@ pub struct Soak {
 
 /// Runs the program at `node` for so many seconds, and looks at it so often.
 ///
-/// Fails when a reply is not one that its request may get, when the sums do not add up, or when the node does not end
-/// well.
+/// # Errors
+///
+/// When a reply is not one that its request may get, when the sums do not add up, or when the node does not end well.
 pub fn run(node: &str, length: Duration, looks: u32, mut each: impl FnMut(&Look)) -> Result<Soak> {
     let mut peer = Peer::start(node, TTL, IDLE_TIMEOUT)?;
     let start = Instant::now();

@@ -1,9 +1,6 @@
 //! Real servers for tests: each on a free port of the loopback interface, with a directory of its own, and gone with
 //! the test, however that ends.
 
-// Each test file is a crate of its own and uses only a part of this.
-#![allow(dead_code)]
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -15,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use redis::{Client, Cmd, Connection, Value, cmd};
 use session_node::store::{Policy, RedisOptions, RedisStore, RedisUrl};
+
+use crate::scratch;
 
 /// Far beyond what any step takes.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -56,8 +55,7 @@ impl RedisServer {
     pub fn start_with(arguments: &[&str]) -> Self {
         static SERVERS: AtomicUsize = AtomicUsize::new(0);
         let number = SERVERS.fetch_add(1, Ordering::Relaxed);
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let directory = directory.join(format!("redis-{}-{number}", std::process::id()));
+        let directory = scratch().join(format!("redis-{}-{number}", std::process::id()));
         fs::create_dir_all(&directory).expect("a directory");
         let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
         // A port that was free a moment ago can be taken by now: then the server ends at once, and another one is

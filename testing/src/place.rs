@@ -1,14 +1,18 @@
 //! A directory for one file of sessions, which goes with the test.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::scratch;
 
 pub struct Place(pub PathBuf);
 
 impl Place {
     pub fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let path = path.join(format!("{name}-{}", std::process::id()));
+        static PLACES: AtomicUsize = AtomicUsize::new(0);
+        let number = PLACES.fetch_add(1, Ordering::Relaxed);
+        let path = scratch().join(format!("{name}-{}-{number}", std::process::id()));
         fs::create_dir_all(&path).expect("a directory");
         Self(path)
     }

@@ -1,19 +1,6 @@
 //! What every black-box test needs: the built binary, started, fed and read with a deadline,
 //! and the few lines of JSON that all of them send and read.
 
-// Each test file is a crate of its own and uses only a part of this one.
-#![allow(dead_code)]
-
-pub mod errors;
-#[cfg(target_os = "linux")]
-pub mod fake_time;
-pub mod place;
-#[cfg(feature = "redis")]
-pub mod redis_server;
-pub mod timed;
-#[cfg(target_os = "linux")]
-pub mod wrong_clock;
-
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -22,6 +9,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use crate::program;
 
 /// Far beyond what any step takes: it only keeps a hanging node from hanging the tests.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -34,7 +23,7 @@ pub const DEFAULTS: &[&str] = &[];
 
 /// The binary under test, untouched by the options in the environment of whoever runs the tests.
 pub fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_session-node"));
+    let mut command = Command::new(program());
     command.args(args);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SESSION_NODE_") {
@@ -94,6 +83,10 @@ impl Output {
     }
 
     /// Checks that the node ended well, whatever it had to say on stderr.
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "whoever checks the end need not read the rest"
+    )]
     pub fn ended_well(self) -> Self {
         assert_eq!(
             self.status.code(),

@@ -8,15 +8,7 @@ use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::place::Place;
-
-/// Where a distribution or an administrator puts the library.
-const PLACES: &[&str] = &[
-    "/usr/lib/x86_64-linux-gnu/faketime",
-    "/usr/lib/aarch64-linux-gnu/faketime",
-    "/usr/lib/faketime",
-    "/usr/lib64/faketime",
-    "/usr/local/lib/faketime",
-];
+use crate::tools::LIBFAKETIME;
 
 /// A clock that stands still until it is set.
 pub struct FakeTime {
@@ -26,20 +18,10 @@ pub struct FakeTime {
 }
 
 impl FakeTime {
-    /// None, and a word about it, where the library is not installed; a failure where it has to be.
-    pub fn at(test: &str, unix_seconds: u64) -> Option<Self> {
-        let paths = PLACES
-            .iter()
-            .map(|place| PathBuf::from(place).join("libfaketime.so.1"));
-        let Some(library) = paths.into_iter().find(|path| path.exists()) else {
-            assert!(
-                std::env::var_os("SESSION_NODE_REQUIRE_FAKETIME").is_none(),
-                "no libfaketime is installed, and SESSION_NODE_REQUIRE_FAKETIME asks for it"
-            );
-            eprintln!("skipped: no libfaketime is installed");
-            return None;
-        };
-        let place = Place::new(test);
+    /// The tests that start one say that they need the library.
+    pub fn at(name: &str, unix_seconds: u64) -> Self {
+        let library = LIBFAKETIME.path().expect("libfaketime is installed");
+        let place = Place::new(name);
         let shows = Cell::new(unix_seconds);
         let clock = Self {
             library,
@@ -47,7 +29,7 @@ impl FakeTime {
             shows,
         };
         clock.set(unix_seconds);
-        Some(clock)
+        clock
     }
 
     /// Whoever asks from now on is told this.

@@ -16,6 +16,7 @@ pub mod place;
 pub mod redis_server;
 pub mod soak;
 pub mod timed;
+pub mod tools;
 #[cfg(target_os = "linux")]
 pub mod wrong_clock;
 

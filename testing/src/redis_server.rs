@@ -23,20 +23,6 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const KEEPER: &str =
     r#"cd "$1" && shift && "$@" >log 2>&1 & echo $!; read -r _; kill -9 $! 2>/dev/null"#;
 
-/// Whether there are servers to test with. Where there are none, says so; where there have to be some, fails.
-pub fn is_installed() -> bool {
-    let version = Command::new("redis-server").arg("--version").output();
-    let is_installed = version.is_ok_and(|output| output.status.success());
-    assert!(
-        is_installed || std::env::var_os("SESSION_NODE_REQUIRE_REDIS").is_none(),
-        "no redis-server is installed, and SESSION_NODE_REQUIRE_REDIS asks for one"
-    );
-    if !is_installed {
-        eprintln!("skipped: no redis-server is installed");
-    }
-    is_installed
-}
-
 /// A running server.
 pub struct RedisServer {
     keeper: Child,

@@ -11,6 +11,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::json;
 
 use session_node_testing::fake_time::FakeTime;
+use session_node_testing::needs;
 use session_node_testing::wrong_clock::{Ruled, Session};
 
 const NOW: u64 = 1_795_500_000;
@@ -20,9 +21,8 @@ const TTL: u64 = 100;
 
 #[test]
 fn a_clock_set_back_an_hour_brings_nothing_back_and_lengthens_no_life() {
-    let Some(clock) = FakeTime::at("clock-back", NOW) else {
-        return;
-    };
+    needs!(LIBFAKETIME);
+    let clock = FakeTime::at("clock-back", NOW);
     let mut node = Ruled::start(&clock, &[]);
     let mut first = node.create("alice", TTL, Some(80));
     clock.set(NOW + 60);
@@ -44,9 +44,8 @@ fn a_clock_set_back_an_hour_brings_nothing_back_and_lengthens_no_life() {
 
 #[test]
 fn a_session_ends_in_time_while_the_clock_is_set_back() {
-    let Some(clock) = FakeTime::at("clock-back-end", NOW) else {
-        return;
-    };
+    needs!(LIBFAKETIME);
+    let clock = FakeTime::at("clock-back-end", NOW);
     let mut node = Ruled::start(&clock, &[]);
     let before = node.create("alice", 3, None);
     clock.set(NOW - 60);
@@ -58,9 +57,8 @@ fn a_session_ends_in_time_while_the_clock_is_set_back() {
 
 #[test]
 fn an_idle_timeout_goes_on_while_the_clock_is_set_back() {
-    let Some(clock) = FakeTime::at("clock-back-idle", NOW) else {
-        return;
-    };
+    needs!(LIBFAKETIME);
+    let clock = FakeTime::at("clock-back-idle", NOW);
     let mut node = Ruled::start(&clock, &[]);
     let mut used = node.create("alice", TTL, Some(2));
     let mut unused = node.create("bob", TTL, Some(2));
@@ -85,9 +83,8 @@ fn an_idle_timeout_goes_on_while_the_clock_is_set_back() {
 
 #[test]
 fn a_clock_set_forward_a_year_ends_everything_for_good() {
-    let Some(clock) = FakeTime::at("clock-forward", NOW) else {
-        return;
-    };
+    needs!(LIBFAKETIME);
+    let clock = FakeTime::at("clock-forward", NOW);
     let mut node = Ruled::start(&clock, &[]);
     let mut sessions: Vec<_> = (0..100).map(|_| node.create("alice", TTL, None)).collect();
     for time in [NOW + YEAR, NOW] {
@@ -106,9 +103,8 @@ fn a_clock_set_forward_a_year_ends_everything_for_good() {
 
 #[test]
 fn a_clock_set_forward_and_corrected_at_once_lengthens_no_later_session() {
-    let Some(clock) = FakeTime::at("clock-corrected", NOW) else {
-        return;
-    };
+    needs!(LIBFAKETIME);
+    let clock = FakeTime::at("clock-corrected", NOW);
     let mut node = Ruled::start(&clock, &[]);
     let mut before = node.create("alice", TTL, None);
     clock.set(NOW + HOUR);
@@ -124,9 +120,8 @@ fn a_clock_set_forward_and_corrected_at_once_lengthens_no_later_session() {
 
 #[test]
 fn a_frozen_clock_freezes_no_session_and_stops_nothing() {
-    let Some(clock) = FakeTime::at("clock-frozen", NOW) else {
-        return;
-    };
+    needs!(LIBFAKETIME);
+    let clock = FakeTime::at("clock-frozen", NOW);
     let mut node = Ruled::start(&clock, &[]);
     let short = node.create("alice", 2, None);
     let mut sessions: Vec<_> = (0..500).map(|_| node.create("alice", HOUR, None)).collect();
@@ -148,9 +143,8 @@ fn a_frozen_clock_freezes_no_session_and_stops_nothing() {
 
 #[test]
 fn a_clock_that_jumps_about_revives_no_session_and_changes_no_life() {
-    let Some(clock) = FakeTime::at("clock-jumps", NOW) else {
-        return;
-    };
+    needs!(LIBFAKETIME);
+    let clock = FakeTime::at("clock-jumps", NOW);
     let mut random = StdRng::seed_from_u64(1);
     let mut node = Ruled::start(&clock, &[]);
     let mut sessions: Vec<Session> = Vec::new();

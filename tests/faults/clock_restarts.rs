@@ -9,8 +9,8 @@ use serde_json::json;
 
 use session_node_testing::fake_time::FakeTime;
 use session_node_testing::place::Place;
-use session_node_testing::text;
 use session_node_testing::wrong_clock::{Ruled, Session};
+use session_node_testing::{needs, text};
 
 const NOW: u64 = 1_795_500_000;
 const HOUR: u64 = 3600;
@@ -33,9 +33,8 @@ fn number_of_sessions(place: &Place) -> i64 {
 
 #[test]
 fn a_node_that_starts_again_in_the_past_revives_nothing() {
-    let Some(clock) = FakeTime::at("restart", NOW) else {
-        return;
-    };
+    needs!(LIBFAKETIME);
+    let clock = FakeTime::at("restart", NOW);
     let place = Place::new("restart-file");
     let url = place.url();
     let args = ["--store", &url];
@@ -73,12 +72,9 @@ fn a_node_that_starts_again_in_the_past_revives_nothing() {
 
 #[test]
 fn nodes_with_different_clocks_never_let_the_time_of_their_file_go_backwards() {
-    let (Some(clock), Some(ahead)) = (
-        FakeTime::at("behind", NOW),
-        FakeTime::at("ahead", NOW + HOUR),
-    ) else {
-        return;
-    };
+    needs!(LIBFAKETIME);
+    let clock = FakeTime::at("behind", NOW);
+    let ahead = FakeTime::at("ahead", NOW + HOUR);
     let place = Place::new("different-clocks");
     let url = place.url();
     let args = ["--store", &url];
@@ -119,9 +115,8 @@ fn complaints(clock: &FakeTime, place: &Place) -> String {
 
 #[test]
 fn a_file_that_is_more_than_a_minute_ahead_is_worth_one_warning() {
-    let Some(clock) = FakeTime::at("warning", NOW + HOUR) else {
-        return;
-    };
+    needs!(LIBFAKETIME);
+    let clock = FakeTime::at("warning", NOW + HOUR);
     let place = Place::new("warning-file");
     let mut node = Ruled::start(&clock, &["--store", &place.url()]);
     node.create("alice", TTL, None);
@@ -156,9 +151,8 @@ fn the_documented_reset_takes_a_file_back_from_the_future() {
     // SQLite looks at the real clock here.
     let today = SystemTime::now().duration_since(UNIX_EPOCH);
     let today = today.expect("a time after 1970").as_secs();
-    let Some(clock) = FakeTime::at("reset", today - HOUR) else {
-        return;
-    };
+    needs!(LIBFAKETIME);
+    let clock = FakeTime::at("reset", today - HOUR);
     let place = Place::new("reset-file");
     let url = place.url();
     let args = ["--store", &url];

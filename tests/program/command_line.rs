@@ -1,9 +1,10 @@
 //! The command line: what each option does, and what is said of a wrong one.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use regex::Regex;
+use session_node_testing::needs;
 
 const CREATE: &str = r#"{"type":"create_session","user_id":"alice"}"#;
 const VALIDATE: &str =
@@ -386,21 +387,15 @@ fn the_log_level_decides_what_is_said() {
 /// Runs the node on a terminal of its own, as util-linux's `script` makes one.
 #[test]
 fn on_a_terminal_one_line_says_what_to_type() {
+    needs!(SCRIPT);
     let node = env!("CARGO_BIN_EXE_session-node");
     let output = Command::new("script")
         .args(["-qec", &format!("{node} 2>&1 >/dev/null"), "/dev/null"])
         .env_clear()
-        .env("PATH", env!("PATH"))
+        .env("PATH", std::env::var_os("PATH").expect("it led to script"))
         .stdin(Stdio::null())
-        .output();
-    let Ok(output) = output else {
-        // Written past the test harness, which hides what a passing test prints.
-        let _ = writeln!(
-            io::stderr(),
-            "skipped: no `script` (util-linux) to make a terminal with"
-        );
-        return;
-    };
+        .output()
+        .expect("script runs");
     let shown = text(&output.stdout);
     let hints = shown.lines().filter(|line| {
         line.contains("session-node: type or paste one JSON object, on one line or over several")

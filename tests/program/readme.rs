@@ -1,11 +1,11 @@
 //! What the README shows is what the program does.
 
 use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use regex::Regex;
+use session_node_testing::{command, needs, wait};
 
 const README: &str = include_str!("../../README.md");
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
@@ -34,12 +34,12 @@ fn without_chance(text: &str) -> String {
 
 #[test]
 fn the_main_command_prints_what_the_readme_prints() {
-    let command = block("main command").trim();
-    let (arguments, file) = command
+    let shown = block("main command").trim();
+    let (arguments, file) = shown
         .strip_prefix("cargo run --release --quiet -- ")
         .and_then(|command| command.split_once(" < "))
         .expect("the command runs the node on a file");
-    let output = session_node_testing::command(&arguments.split(' ').collect::<Vec<_>>())
+    let output = command(&arguments.split(' ').collect::<Vec<_>>())
         .stdin(File::open(file).expect("the file is in the repository"))
         .output()
         .expect("the node runs");
@@ -53,6 +53,7 @@ fn the_main_command_prints_what_the_readme_prints() {
 
 #[test]
 fn the_python_example_prints_what_the_readme_prints() {
+    needs!(PYTHON);
     let mut shown = blocks("python example");
     let (program, expected) = (
         shown.next().expect("the program"),
@@ -61,14 +62,8 @@ fn the_python_example_prints_what_the_readme_prints() {
     let output = Command::new("python3")
         .args(["-c", &program.replace("target/release/session-node", NODE)])
         .stdin(Stdio::null())
-        .output();
-    let Ok(output) = output else {
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: no python3 to run the README's example"
-        );
-        return;
-    };
+        .output()
+        .expect("python3 runs");
     let printed = String::from_utf8(output.stdout).expect("UTF-8");
     assert_eq!(
         printed,
@@ -81,6 +76,7 @@ fn the_python_example_prints_what_the_readme_prints() {
 /// The README's client, asked what clients get wrong, and by many threads at once.
 #[test]
 fn the_python_example_never_hangs_and_gives_nobody_the_answer_of_another() {
+    needs!(PYTHON);
     let program = blocks("python example").next().expect("the program");
     let program = program.replace("target/release/session-node", NODE);
     let (client, _) = program.split_once("session = ask").expect("its use");
@@ -113,12 +109,9 @@ except (ConnectionError, ValueError): print("ended")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let Ok(mut child) = child else {
-        let _ = writeln!(std::io::stderr(), "skipped: no python3");
-        return;
-    };
+    let mut child = child.expect("python3 runs");
     // Fails if it hangs.
-    let status = session_node_testing::wait(&mut child);
+    let status = wait(&mut child);
     let output = child.wait_with_output().expect("it has ended");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(status.success(), "{said}");
@@ -127,10 +120,7 @@ except (ConnectionError, ValueError): print("ended")
 
 #[test]
 fn the_tables_of_options_are_the_programs_own() {
-    let help = session_node_testing::command(&["--help"])
-        .output()
-        .expect("the node runs")
-        .stdout;
+    let help = command(&["--help"]).output().expect("the node runs").stdout;
     let help = String::from_utf8(help).expect("UTF-8");
     let option = Regex::new(r"(?m)^ +(--[a-z-]+)(?: <.*)?$").expect("a pattern");
     let (of_redis, of_all): (Vec<&str>, Vec<&str>) = option
@@ -209,7 +199,8 @@ fn the_documents_link_to_files_that_exist() {
 
 #[test]
 fn the_files_that_the_documents_name_exist() {
-    let path = Regex::new(r"`((?:tests|src|benches|fuzz)/[a-z_/-]+(?:\.rs)?)`").expect("a pattern");
+    let path = Regex::new(r"`((?:tests|testing|src|benches|fuzz)/[a-z_/-]+(?:\.rs)?)`")
+        .expect("a pattern");
     let mut named = 0;
     for (document, text) in DOCUMENTS {
         for found in path.captures_iter(text) {

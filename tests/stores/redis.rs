@@ -13,9 +13,8 @@ use redis::Value;
 use session_node::session::{Handle, OnReuse, OnUserLimit, SessionKey, Timestamp};
 use session_node::store::{Operation, Outcome, Outcomes, Policy, RedisStore, Store};
 
-use session_node_testing::redis_server::{
-    Cluster, RedisServer, connect, is_installed, prefix, wait_until,
-};
+use session_node_testing::needs;
+use session_node_testing::redis_server::{Cluster, RedisServer, connect, prefix, wait_until};
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -99,9 +98,7 @@ fn handles(store: &mut RedisStore, user: &str) -> HashSet<Handle> {
 
 #[test]
 fn what_one_node_does_the_others_see() {
-    if !is_installed() {
-        return;
-    }
+    needs!(REDIS_SERVER);
     let server = RedisServer::start();
     let mut nodes: Vec<_> = (0..3)
         .map(|_| connect(&server.url(), "", Policy::default()))
@@ -123,9 +120,7 @@ fn what_one_node_does_the_others_see() {
 
 #[test]
 fn nodes_with_other_prefixes_share_nothing() {
-    if !is_installed() {
-        return;
-    }
+    needs!(REDIS_SERVER);
     let server = RedisServer::start();
     let mut shop = connect(&server.url(), "shop:", Policy::default());
     let mut bank = connect(&server.url(), "bank:", Policy::default());
@@ -139,9 +134,7 @@ fn nodes_with_other_prefixes_share_nothing() {
 
 #[test]
 fn nodes_whose_clocks_are_hours_apart_agree_on_what_is_live() {
-    if !is_installed() {
-        return;
-    }
+    needs!(REDIS_SERVER);
     let server = RedisServer::start();
     let connect = || connect(&server.url(), "", Policy::default());
     let (mut early, mut late) = (connect(), connect());
@@ -216,9 +209,7 @@ fn live_and_end(node: &mut RedisStore, other: &mut RedisStore, longest: Duration
 
 #[test]
 fn nothing_is_left_behind_when_all_sessions_have_ended() {
-    if !is_installed() {
-        return;
-    }
+    needs!(REDIS_SERVER);
     let plain = Policy::default();
     let limited = Policy {
         max_sessions_per_user: Some(1),
@@ -249,9 +240,7 @@ fn nothing_is_left_behind_when_all_sessions_have_ended() {
 
 #[test]
 fn no_session_id_reaches_the_server() {
-    if !is_installed() {
-        return;
-    }
+    needs!(REDIS_SERVER);
     let server = RedisServer::start();
     let mut watcher = redis::Client::open(server.url())
         .and_then(|client| client.get_connection())
@@ -352,22 +341,20 @@ fn race_to_regenerate(url: &str, policy: &Policy, races: usize) {
 
 #[test]
 fn of_four_nodes_that_regenerate_one_session_exactly_one_wins() {
-    if is_installed() {
-        let server = RedisServer::start();
-        race_to_regenerate(&server.url(), &Policy::default(), 2000);
-        let with_grace = Policy {
-            rotation_grace: HOUR,
-            ..Policy::default()
-        };
-        race_to_regenerate(&server.url(), &with_grace, 500);
-    }
+    needs!(REDIS_SERVER);
+    let server = RedisServer::start();
+    race_to_regenerate(&server.url(), &Policy::default(), 2000);
+    let with_grace = Policy {
+        rotation_grace: HOUR,
+        ..Policy::default()
+    };
+    race_to_regenerate(&server.url(), &with_grace, 500);
 }
 
 #[test]
 fn of_four_nodes_on_a_cluster_that_regenerate_one_session_exactly_one_wins() {
-    if is_installed() {
-        race_to_regenerate(&Cluster::start().url(), &Policy::default(), 1000);
-    }
+    needs!(REDIS_SERVER);
+    race_to_regenerate(&Cluster::start().url(), &Policy::default(), 1000);
 }
 
 /// Four nodes create sessions of one user, over and over, while `act` is called; gives all ids that they were told of.
@@ -412,9 +399,7 @@ fn while_others_create(
 
 #[test]
 fn all_sessions_of_a_user_end_that_were_there_while_others_begin() {
-    if !is_installed() {
-        return;
-    }
+    needs!(REDIS_SERVER);
     let server = RedisServer::start();
     while_others_create(&server.url(), &Policy::default(), |node, so_far| {
         let mut random = StdRng::seed_from_u64(1);
@@ -437,9 +422,7 @@ fn all_sessions_of_a_user_end_that_were_there_while_others_begin() {
 
 #[test]
 fn a_users_limit_holds_while_four_nodes_create_their_sessions() {
-    if !is_installed() {
-        return;
-    }
+    needs!(REDIS_SERVER);
     let cluster = Cluster::start();
     let policy = Policy {
         max_sessions_per_user: Some(3),

@@ -6,16 +6,14 @@ use std::path::Path;
 
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 
-use session_node_testing::redis_server::{RedisServer, free_port, is_installed};
-use session_node_testing::{Node, run, text};
+use session_node_testing::redis_server::{RedisServer, free_port};
+use session_node_testing::{Node, needs, run, text};
 
 const CREATE: &str = r#"{"type":"create_session","user_id":"alice"}"#;
 
 #[test]
 fn a_server_lets_in_who_has_its_password_and_nobody_else() {
-    if !is_installed() {
-        return;
-    }
+    needs!(REDIS_SERVER);
     let server = RedisServer::start_with(&["--requirepass", "p@ss:w/rd"]);
     let port = server.port;
     let url = format!("redis://:p%40ss%3Aw%2Frd@127.0.0.1:{port}");
@@ -39,9 +37,7 @@ fn a_server_lets_in_who_has_its_password_and_nobody_else() {
 
 #[test]
 fn a_server_with_the_rights_that_the_documentation_lists_does_for_everything() {
-    if !is_installed() {
-        return;
-    }
+    needs!(REDIS_SERVER);
     let documentation = include_str!("../../docs/operations.md");
     let line = documentation
         .lines()
@@ -111,9 +107,7 @@ fn write_certificates(directory: &Path) {
 
 #[test]
 fn a_server_with_tls_is_believed_if_its_certificate_is_good() {
-    if !is_installed() {
-        return;
-    }
+    needs!(REDIS_SERVER);
     let directory =
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("tls-{}", std::process::id()));
     write_certificates(&directory);

@@ -120,10 +120,9 @@ fn nor_is_it_in_a_file() {
 #[cfg(feature = "redis")]
 #[test]
 fn nor_is_it_on_a_server() {
-    if session_node_testing::redis_server::is_installed() {
-        let server = session_node_testing::redis_server::RedisServer::start();
-        hold(&["--store", &server.url()]);
-    }
+    session_node_testing::needs!(REDIS_SERVER);
+    let server = session_node_testing::redis_server::RedisServer::start();
+    hold(&["--store", &server.url()]);
 }
 
 #[test]

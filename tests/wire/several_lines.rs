@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use session_node_testing::errors::{SENTINEL, SENTINEL_ANSWER};
-use session_node_testing::{DEFAULTS, Node, PRELOADED, message, reply, run};
+use session_node_testing::{DEFAULTS, Node, PRELOADED, message, needs, reply, run};
 
 /// One message in as many lines as it has tokens.
 const TOKENS: &[&str] = &[
@@ -383,6 +383,7 @@ fn a_message_of_three_hundred_thousand_lines_is_read_once_and_in_little_memory()
 
 #[test]
 fn a_pasted_sample_is_answered_on_a_terminal() {
+    needs!(SCRIPT);
     let sample = include_str!("fixtures/course-both-printed.input.jsonl");
     let node = env!("CARGO_BIN_EXE_session-node");
     let command = format!("{node} --preload abc123=user123");
@@ -391,10 +392,7 @@ fn a_pasted_sample_is_answered_on_a_terminal() {
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn();
-    let Ok(mut child) = child else {
-        eprintln!("skipped: no `script` (util-linux) to make a terminal with");
-        return;
-    };
+    let mut child = child.expect("script runs");
     let mut stdin = child.stdin.take().expect("a pipe");
     // 0x04 is Ctrl-D, which ends the input.
     std::io::Write::write_all(&mut stdin, &[sample.as_bytes(), b"\x04"].concat()).expect("typed");

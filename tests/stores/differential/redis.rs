@@ -12,7 +12,8 @@ use session_node::session::Timestamp;
 use session_node::store::{MemoryStore, Policy};
 
 use super::script::{Script, Sight, Times, policies, seen};
-use session_node_testing::redis_server::{Cluster, RedisServer, connect, is_installed, prefix};
+use session_node_testing::needs;
+use session_node_testing::redis_server::{Cluster, RedisServer, connect, prefix};
 
 const TIMES: Times = Times {
     of: |number| Duration::from_secs(2 * number + 1),
@@ -99,16 +100,14 @@ fn compare_under_every_policy(server: &RedisServer, url: &str) {
 
 #[test]
 fn nodes_at_one_server_answer_together_what_one_store_answers() {
-    if is_installed() {
-        let server = RedisServer::start();
-        compare_under_every_policy(&server, &server.url());
-    }
+    needs!(REDIS_SERVER);
+    let server = RedisServer::start();
+    compare_under_every_policy(&server, &server.url());
 }
 
 #[test]
 fn nodes_at_a_cluster_answer_together_what_one_store_answers() {
-    if is_installed() {
-        let cluster = Cluster::start();
-        compare_under_every_policy(&cluster.servers[0], &cluster.url());
-    }
+    needs!(REDIS_SERVER);
+    let cluster = Cluster::start();
+    compare_under_every_policy(&cluster.servers[0], &cluster.url());
 }

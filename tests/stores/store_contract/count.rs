@@ -13,7 +13,7 @@ macro_rules! tests_with_count {
 
         #[test]
         fn a_full_store_takes_a_session_again_when_one_was_destroyed() {
-            let mut store = bench(of_two());
+            let mut store = open!(of_two());
             store.apply(&[create("a", "alice", HOUR), create("b", "bob", HOUR)]);
             assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Full);
             assert_eq!(store.one(validate("c")), Seen::Invalid);
@@ -28,7 +28,7 @@ macro_rules! tests_with_count {
 
         #[test]
         fn a_full_store_takes_a_session_again_when_one_has_expired() {
-            let mut store = bench(of_two());
+            let mut store = open!(of_two());
             store.apply(&[create("a", "alice", SECOND), create("b", "bob", HOUR)]);
             assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Full);
             // In the next second but one, so that a store may need a moment to notice.
@@ -39,7 +39,7 @@ macro_rules! tests_with_count {
 
         #[test]
         fn a_create_under_the_key_of_another_users_session_replaces_it_too() {
-            let mut store = bench(Policy::default());
+            let mut store = open!(Policy::default());
             store.one(create("a", "alice", HOUR));
             assert_eq!(store.one(create("a", "bob", HOUR)), Seen::Created);
             assert_eq!(store.one(validate("a")), valid("bob"));
@@ -52,7 +52,7 @@ macro_rules! tests_with_count {
 
         #[test]
         fn a_session_that_takes_the_place_of_an_evicted_one_needs_no_room() {
-            let mut store = bench(Policy {
+            let mut store = open!(Policy {
                 max_sessions: 2,
                 max_sessions_per_user: Some(1),
                 ..Policy::default()

@@ -17,7 +17,7 @@ macro_rules! tests_of_limits {
 
         #[test]
         fn beyond_the_limit_of_a_user_their_oldest_session_ends() {
-            let mut store = bench(two_of_a_user(OnUserLimit::EvictOldest));
+            let mut store = open!(two_of_a_user(OnUserLimit::EvictOldest));
             store.apply(&[create("a", "alice", HOUR), create("b", "alice", HOUR)]);
             store.apply(&[create("x", "bob", HOUR), regenerate("a", "a2")]);
             // Regeneration does not make a session younger, nor does a use.
@@ -33,7 +33,7 @@ macro_rules! tests_of_limits {
 
         #[test]
         fn beyond_the_limit_of_a_user_a_session_is_refused_if_that_is_the_rule() {
-            let mut store = bench(two_of_a_user(OnUserLimit::Reject));
+            let mut store = open!(two_of_a_user(OnUserLimit::Reject));
             store.apply(&[create("a", "alice", HOUR), create("b", "alice", HOUR)]);
             assert_eq!(store.one(create("c", "alice", HOUR)), Seen::UserLimit);
             assert_eq!(store.one(validate("c")), Seen::Invalid);
@@ -47,7 +47,7 @@ macro_rules! tests_of_limits {
         #[test]
         fn what_has_expired_does_not_count_against_the_limit_of_a_user() {
             for on_user_limit in [OnUserLimit::EvictOldest, OnUserLimit::Reject] {
-                let mut store = bench(two_of_a_user(on_user_limit));
+                let mut store = open!(two_of_a_user(on_user_limit));
                 store.one(create("a", "alice", HOUR));
                 store.one(create("b", "alice", SECOND));
                 store.advance(1100);

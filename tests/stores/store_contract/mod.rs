@@ -21,19 +21,42 @@ mod events;
 mod exact_time;
 mod memory;
 
-/// The suite: `$open` makes an empty store with the rules of a `Policy`, and `$bench` a bench of it.
+/// A bench of an empty store with the rules of a `Policy`. Ends the test that opens it if a tool that the store needs is
+/// missing.
+macro_rules! open {
+    ($policy:expr) => {
+        match bench(session_node_testing::test_name!(), $policy) {
+            Some(bench) => bench,
+            None => return,
+        }
+    };
+}
+
+/// What opens the bench of a suite: `$open` makes a store, `$bench` a bench of it, and `$tool` is what the store needs.
+macro_rules! bench {
+    ($open:expr, $bench:expr $(, $tool:ident)?) => {
+        use session_node::store::{Policy, Store};
+        #[allow(unused_imports, reason = "most stores need no tool")]
+        use session_node_testing::tools::{self, Tool};
+
+        use crate::store_contract::bench::Bench;
+
+        fn bench(test: &'static str, policy: Policy) -> Option<Bench<impl Store>> {
+            let tools: &[Tool] = &[$(tools::$tool)?];
+            let are_there = tools.iter().all(|tool| tool.is_there_for(test));
+            are_there.then(|| $bench($open(policy)))
+        }
+    };
+}
+
+/// The suite for a store.
 macro_rules! suite {
     ($name:ident, $open:expr) => {
         suite!($name, $open, Bench::new);
     };
-    ($name:ident, $open:expr, $bench:expr) => {
+    ($name:ident, $open:expr, $bench:expr $(, $tool:ident)?) => {
         mod $name {
-            use crate::store_contract::bench::Bench;
-            use session_node::store::{Policy, Store};
-
-            fn bench(policy: Policy) -> Bench<impl Store> {
-                $bench($open(policy))
-            }
+            bench!($open, $bench $(, $tool)?);
 
             mod life {
                 tests_of_life!();
@@ -58,13 +81,7 @@ macro_rules! suite {
 macro_rules! suite_with_count {
     ($name:ident, $open:expr) => {
         mod $name {
-            use crate::store_contract::bench::Bench;
-            use session_node::store::{Policy, Store};
-
-            fn bench(policy: Policy) -> Bench<impl Store> {
-                Bench::new($open(policy))
-            }
-
+            bench!($open, Bench::new);
             tests_with_count!();
         }
     };
@@ -74,13 +91,7 @@ macro_rules! suite_with_count {
 macro_rules! suite_with_exact_time {
     ($name:ident, $open:expr) => {
         mod $name {
-            use crate::store_contract::bench::Bench;
-            use session_node::store::{Policy, Store};
-
-            fn bench(policy: Policy) -> Bench<impl Store> {
-                Bench::new($open(policy))
-            }
-
+            bench!($open, Bench::new);
             tests_with_exact_time!();
         }
     };
@@ -122,41 +133,34 @@ suite_with_exact_time!(sqlite_store_with_exact_time, super::sqlite::in_a_new_fil
 suite!(
     redis_store,
     super::redis::on_one_server,
-    Bench::with_own_clock
+    Bench::with_own_clock,
+    REDIS_SERVER
 );
 #[cfg(feature = "redis")]
 suite!(
     redis_cluster_store,
     super::redis::on_a_cluster,
-    Bench::with_own_clock
+    Bench::with_own_clock,
+    REDIS_SERVER
 );
 
 #[cfg(feature = "redis")]
 mod redis {
     use std::sync::LazyLock;
 
-    use session_node::store::{MemoryStore, Policy, Store};
-
-    use session_node_testing::redis_server::{Cluster, RedisServer, connect, is_installed, prefix};
+    use session_node::store::{Policy, RedisStore};
+    use session_node_testing::redis_server::{Cluster, RedisServer, connect, prefix};
 
     // One for all tests, which do not see each other behind their prefixes.
     static SERVER: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
     static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
 
-    pub fn on_one_server(policy: Policy) -> Box<dyn Store> {
-        if is_installed() {
-            Box::new(connect(&SERVER.url(), &prefix(), policy))
-        } else {
-            Box::new(MemoryStore::new(policy))
-        }
+    pub fn on_one_server(policy: Policy) -> RedisStore {
+        connect(&SERVER.url(), &prefix(), policy)
     }
 
-    pub fn on_a_cluster(policy: Policy) -> Box<dyn Store> {
-        if is_installed() {
-            Box::new(connect(&CLUSTER.url(), &prefix(), policy))
-        } else {
-            Box::new(MemoryStore::new(policy))
-        }
+    pub fn on_a_cluster(policy: Policy) -> RedisStore {
+        connect(&CLUSTER.url(), &prefix(), policy)
     }
 }
 

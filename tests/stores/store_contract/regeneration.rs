@@ -18,7 +18,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn regeneration_moves_the_session_to_the_new_key() {
-            let mut store = bench(Policy::default());
+            let mut store = open!(Policy::default());
             store.one(create_with("a", "alice", Some("{\"a\":1}"), Some("laptop")));
             let handles = store.handles("alice");
             assert_eq!(store.one(regenerate("a", "b")), Seen::Regenerated);
@@ -31,7 +31,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn a_retired_key_names_no_session_without_a_grace() {
-            let mut store = bench(Policy::default());
+            let mut store = open!(Policy::default());
             store.one(create("a", "alice", HOUR));
             store.one(regenerate("a", "b"));
             assert_eq!(store.one(validate("a")), Seen::Invalid);
@@ -44,7 +44,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn regeneration_replaces_data_if_it_is_given_some() {
-            let mut store = bench(Policy::default());
+            let mut store = open!(Policy::default());
             store.one(create_with("a", "alice", Some("{\"a\":1}"), None));
             store.one(regenerate_with("a", "b", "{\"b\":2}"));
             assert_eq!(store.one(validate("b")), valid_with("alice", "{\"b\":2}"));
@@ -54,7 +54,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn authenticating_again_starts_the_lifetime_afresh() {
-            let mut store = bench(Policy::default());
+            let mut store = open!(Policy::default());
             store.one(create("a", "alice", SECOND * 2));
             store.one(create("b", "alice", SECOND * 2));
             store.advance(1200);
@@ -72,7 +72,7 @@ macro_rules! tests_of_regeneration {
         #[test]
         fn in_its_grace_a_retired_key_validates_and_does_nothing_else() {
             for on_reuse in [OnReuse::Ignore, OnReuse::Revoke] {
-                let mut store = bench(with_grace(60, on_reuse));
+                let mut store = open!(with_grace(60, on_reuse));
                 store.one(create("a", "alice", HOUR));
                 store.one(regenerate("a", "b"));
                 assert_eq!(store.one(validate("a")), valid("alice"));
@@ -89,7 +89,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn in_its_grace_a_retired_key_destroys_its_session() {
-            let mut store = bench(with_grace(60, OnReuse::Ignore));
+            let mut store = open!(with_grace(60, OnReuse::Ignore));
             store.one(create("a", "alice", HOUR));
             store.one(regenerate("a", "b"));
             store.one(regenerate("b", "c"));
@@ -101,7 +101,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn validation_in_the_grace_puts_the_idle_timeout_off() {
-            let mut store = bench(with_grace(60, OnReuse::Ignore));
+            let mut store = open!(with_grace(60, OnReuse::Ignore));
             store.one(create_idle("a", "alice", SECOND * 2));
             store.one(regenerate("a", "b"));
             store.advance(1200);
@@ -112,7 +112,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn after_its_grace_a_retired_key_names_no_session() {
-            let mut store = bench(with_grace(1, OnReuse::Ignore));
+            let mut store = open!(with_grace(1, OnReuse::Ignore));
             store.one(create("a", "alice", HOUR));
             store.one(regenerate("a", "b"));
             store.advance(1100);
@@ -127,7 +127,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn many_retired_keys_lead_to_no_session_but_their_own() {
-            let mut store = bench(with_grace(60, OnReuse::Ignore));
+            let mut store = open!(with_grace(60, OnReuse::Ignore));
             let id = |user: &str, n: u32| format!("{user}{n}");
             for user in ["alice", "bob"] {
                 store.one(create(&id(user, 0), user, HOUR));
@@ -144,7 +144,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn a_session_outlives_the_graces_of_its_retired_keys() {
-            let mut store = bench(with_grace(1, OnReuse::Ignore));
+            let mut store = open!(with_grace(1, OnReuse::Ignore));
             let id = |session: u32, n: u32| format!("{session}-{n}");
             for session in 0..20 {
                 store.one(create(&id(session, 0), "alice", HOUR));
@@ -173,7 +173,7 @@ macro_rules! tests_of_regeneration {
                 (list("bob", Some("a"), 10), None),
             ];
             for (operation, expected) in presented {
-                let mut store = bench(with_grace(0, OnReuse::Revoke));
+                let mut store = open!(with_grace(0, OnReuse::Revoke));
                 store.apply(&[
                     create("a", "alice", HOUR),
                     create("other", "alice", HOUR),
@@ -192,7 +192,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn reuse_begins_when_the_grace_is_over() {
-            let mut store = bench(with_grace(1, OnReuse::Revoke));
+            let mut store = open!(with_grace(1, OnReuse::Revoke));
             store.one(create("a", "alice", HOUR));
             store.one(regenerate("a", "b"));
             assert_eq!(store.one(validate("a")), valid("alice"));

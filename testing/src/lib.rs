@@ -17,6 +17,7 @@ pub mod redis_server;
 pub mod soak;
 pub mod timed;
 pub mod tools;
+pub mod turns;
 #[cfg(target_os = "linux")]
 pub mod wrong_clock;
 

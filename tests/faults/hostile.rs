@@ -4,14 +4,14 @@
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLockWriteGuard};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use session_node_testing::{Node, PRELOADED, body, command, peak_memory_kib, wait};
+use session_node_testing::{Node, PRELOADED, body, command, peak_memory_kib, turns, wait};
 
 /// What a node without sessions takes, and as much again.
 const LITTLE_KIB: u64 = 20 * 1024;
@@ -26,11 +26,13 @@ struct Stream {
     /// Ends with the node's input still open.
     writer: JoinHandle<ChildStdin>,
     written: Arc<AtomicUsize>,
+    _turn: RwLockWriteGuard<'static, ()>,
 }
 
 impl Stream {
     /// A node that holds the session `abc123`, and a thread that writes `pieces` as fast as the node takes them.
     fn of(pieces: impl Iterator<Item = String> + Send + 'static) -> Self {
+        let turn = turns::busy();
         let mut command = command(PRELOADED);
         // Each bad line is worth a warning, and there are a million here.
         command.args(["--log", "error"]);
@@ -53,6 +55,7 @@ impl Stream {
             replies: BufReader::new(stdout).lines(),
             writer,
             written,
+            _turn: turn,
         }
     }
 

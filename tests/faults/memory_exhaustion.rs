@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use regex::Regex;
 use serde_json::{Value, json};
 
-use session_node_testing::{DEFAULTS, Node, body, command, text};
+use session_node_testing::{DEFAULTS, Node, body, command, text, turns};
 
 const BENCHMARKS: &str = include_str!("../../docs/benchmarks.md");
 
@@ -94,6 +94,7 @@ fn fill(node: &mut Node) -> Vec<String> {
 
 #[test]
 fn creates_without_memory_are_refused_and_all_else_goes_on() {
+    let _turn = turns::busy();
     let mut node = start_with_little_memory();
     let ids = fill(&mut node);
     assert!(ids.len() > 10_000, "{} sessions are too few", ids.len());
@@ -148,6 +149,7 @@ fn creates_without_memory_are_refused_and_all_else_goes_on() {
 
 #[test]
 fn data_without_memory_is_refused_and_the_old_data_stays() {
+    let _turn = turns::busy();
     let mut node = start_with_little_memory();
     let requests: Vec<_> = (0..80_000)
         .map(|number| json!({"type": "create_session", "user_id": number.to_string(), "data": {}}))
@@ -183,6 +185,7 @@ fn data_without_memory_is_refused_and_the_old_data_stays() {
 
 #[test]
 fn a_session_takes_the_memory_that_the_documents_say() {
+    let _turn = turns::busy();
     let row = Regex::new(r"\n\| 1,000,000 \| [^|]+ \| (\d+) \|").expect("a pattern");
     let documented: u64 = row.captures(BENCHMARKS).expect("a figure")[1]
         .parse()

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use session_node_testing::redis_server::{Cluster, RedisServer, wait_until};
-use session_node_testing::{Node, body, message, needs, run, text};
+use session_node_testing::{Node, body, message, needs, run, text, turns};
 
 /// A node with short timeouts, so that the tests are.
 fn node(url: &str, arguments: &[&str]) -> Node {
@@ -68,6 +68,7 @@ fn a_node_that_finds_no_server_ends_with_a_line_that_names_it() {
 #[test]
 fn a_server_that_hangs_costs_the_requests_on_their_way_and_is_used_again_afterwards() {
     needs!(REDIS_SERVER);
+    let _turn = turns::punctual();
     let server = RedisServer::start();
     let mut node = node(&server.url(), &[]);
     let id = created(&mut node, "alice");
@@ -85,6 +86,7 @@ fn a_server_that_hangs_costs_the_requests_on_their_way_and_is_used_again_afterwa
 #[test]
 fn a_server_that_was_restarted_meanwhile_costs_no_request() {
     needs!(REDIS_SERVER);
+    let _turn = turns::punctual();
     let mut server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
     let mut node = node(&server.url(), &[]);
     let (kept, ended) = (created(&mut node, "alice"), created(&mut node, "alice"));
@@ -100,6 +102,7 @@ fn a_server_that_was_restarted_meanwhile_costs_no_request() {
 #[test]
 fn while_there_is_no_server_requests_get_error_11() {
     needs!(REDIS_SERVER);
+    let _turn = turns::punctual();
     let mut server = RedisServer::start();
     let mut node = node(&server.url(), &[]);
     created(&mut node, "alice");
@@ -124,6 +127,7 @@ fn while_there_is_no_server_requests_get_error_11() {
 #[test]
 fn connections_that_break_all_the_time_leave_every_request_with_one_true_reply() {
     needs!(REDIS_SERVER);
+    let _turn = turns::punctual();
     let server = RedisServer::start();
     let mut node = node(&server.url(), &[]);
     let mut witness = self::node(&server.url(), &[]);
@@ -162,6 +166,7 @@ fn connections_that_break_all_the_time_leave_every_request_with_one_true_reply()
 #[test]
 fn scripts_that_were_flushed_are_loaded_again() {
     needs!(REDIS_SERVER);
+    let _turn = turns::punctual();
     let server = RedisServer::start();
     let mut node = node(&server.url(), &[]);
     let id = created(&mut node, "alice");
@@ -172,6 +177,7 @@ fn scripts_that_were_flushed_are_loaded_again() {
 #[test]
 fn what_found_no_script_is_not_made_up_for_after_what_came_later() {
     needs!(REDIS_SERVER);
+    let _turn = turns::punctual();
     let server = RedisServer::start();
     let mut node = node(&server.url(), &[]);
     created(&mut node, "alice");
@@ -201,6 +207,7 @@ fn what_found_no_script_is_not_made_up_for_after_what_came_later() {
 #[test]
 fn a_full_server_takes_no_new_session_and_serves_those_that_it_has() {
     needs!(REDIS_SERVER);
+    let _turn = turns::punctual();
     let server = RedisServer::start();
     let mut node = node(&server.url(), &["--idle-timeout", "60"]);
     let (kept, ended) = (created(&mut node, "alice"), created(&mut node, "alice"));
@@ -216,6 +223,7 @@ fn a_full_server_takes_no_new_session_and_serves_those_that_it_has() {
 #[test]
 fn a_server_that_evicts_is_warned_of() {
     needs!(REDIS_SERVER);
+    let _turn = turns::punctual();
     let server = RedisServer::start_with(&["--maxmemory-policy", "allkeys-lru"]);
     let stderr = run(&["--store", &server.url()], "").ended_well().stderr;
     assert!(
@@ -229,6 +237,7 @@ fn a_server_that_evicts_is_warned_of() {
 #[test]
 fn nobody_is_recognised_by_a_server_that_has_become_a_replica() {
     needs!(REDIS_SERVER);
+    let _turn = turns::punctual();
     let (server, other) = (RedisServer::start(), RedisServer::start());
     let mut node = node(&server.url(), &[]);
     let id = created(&mut node, "alice");
@@ -251,6 +260,7 @@ fn with_replica() -> (RedisServer, RedisServer) {
 #[test]
 fn what_replicas_were_waited_for_survives_a_failover() {
     needs!(REDIS_SERVER);
+    let _turn = turns::punctual();
     let waiting = ["--redis-wait-replicas", "1", "--redis-wait-timeout", "5s"];
     let (mut server, replica) = with_replica();
     let mut node = node(&server.url(), &waiting);
@@ -271,6 +281,7 @@ fn what_replicas_were_waited_for_survives_a_failover() {
 #[test]
 fn without_enough_replicas_a_change_is_reported_as_uncertain() {
     needs!(REDIS_SERVER);
+    let _turn = turns::punctual();
     let server = RedisServer::start();
     let waiting = [
         "--redis-wait-replicas",
@@ -289,6 +300,7 @@ fn without_enough_replicas_a_change_is_reported_as_uncertain() {
 #[test]
 fn requests_follow_the_slots_of_a_cluster_that_move() {
     needs!(REDIS_SERVER);
+    let _turn = turns::punctual();
     let cluster = Cluster::start();
     let mut node = node(&cluster.url(), &[]);
     let mut ids: Vec<_> = (0..300)
@@ -348,6 +360,7 @@ fn two_in_a_slot(server: &RedisServer) -> [(String, String); 2] {
 #[test]
 fn a_slot_in_motion_costs_neither_the_users_who_have_moved_nor_those_who_have_not() {
     needs!(REDIS_SERVER);
+    let _turn = turns::punctual();
     let cluster = Cluster::start();
     let mut node = node(&cluster.url(), &[]);
     let ids: BTreeMap<_, _> = (0..1000)
@@ -384,6 +397,7 @@ fn a_slot_in_motion_costs_neither_the_users_who_have_moved_nor_those_who_have_no
 #[test]
 fn a_cluster_goes_on_with_a_replica_when_a_primary_dies() {
     needs!(REDIS_SERVER);
+    let _turn = turns::punctual();
     let mut cluster = Cluster::start_with(1);
     let waiting = ["--redis-wait-replicas", "1", "--redis-wait-timeout", "2s"];
     let mut node = node(&cluster.url(), &waiting);
@@ -407,6 +421,7 @@ fn a_cluster_goes_on_with_a_replica_when_a_primary_dies() {
 #[test]
 fn a_cluster_and_a_single_server_are_not_taken_for_each_other() {
     needs!(REDIS_SERVER);
+    let _turn = turns::punctual();
     let cluster = Cluster::start();
     let wrong = cluster.url().replace("redis-cluster", "redis");
     let output = run(&["--store", &wrong], "");

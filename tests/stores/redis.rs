@@ -13,8 +13,8 @@ use redis::Value;
 use session_node::session::{Handle, OnReuse, OnUserLimit, SessionKey, Timestamp};
 use session_node::store::{Operation, Outcome, Outcomes, Policy, RedisStore, Store};
 
-use session_node_testing::needs;
 use session_node_testing::redis_server::{Cluster, RedisServer, connect, prefix, wait_until};
+use session_node_testing::{needs, turns};
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -292,6 +292,7 @@ fn no_session_id_reaches_the_server() {
 /// Lets four nodes regenerate one session at the same moment, again and again.
 fn race_to_regenerate(url: &str, policy: &Policy, races: usize) {
     const RACERS: usize = 4;
+    let _turn = turns::busy();
     let prefix = prefix();
     let mut owner = connect(url, &prefix, policy.clone());
     let won = AtomicUsize::new(0);
@@ -363,6 +364,7 @@ fn while_others_create(
     policy: &Policy,
     act: impl FnOnce(&mut RedisStore, &(dyn Fn() -> Vec<String> + Sync)),
 ) {
+    let _turn = turns::busy();
     let prefix = prefix();
     let created = std::sync::Mutex::new(Vec::new());
     let is_over = AtomicBool::new(false);

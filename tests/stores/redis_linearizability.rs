@@ -16,8 +16,8 @@ use session_node::session::{Handle, SessionKey, Timestamp};
 use session_node::store::{Operation, Outcome, Outcomes, Policy, Store};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
 
-use session_node_testing::needs;
 use session_node_testing::redis_server::{Cluster, RedisServer, connect, prefix};
+use session_node_testing::{needs, turns};
 
 const NODES: usize = 3;
 const CLIENTS: usize = 4;
@@ -249,6 +249,7 @@ fn nodes(url: &str, limit: Option<usize>) -> Vec<Box<dyn Store + Send>> {
 }
 
 fn check(url: &str, histories: u64) {
+    let _turn = turns::busy();
     for (seed, limit) in (0..histories).zip([None, Some(1), Some(2)].into_iter().cycle()) {
         assert!(
             is_linearizable(nodes(url, limit), limit, seed),
@@ -325,6 +326,7 @@ impl<S: Store> Store for LookingFirst<S> {
 
 /// Whether any of some histories gives the store away that `wrap` makes wrong.
 fn is_found_out(wrap: impl Fn(Box<dyn Store + Send>) -> Box<dyn Store + Send>) -> bool {
+    let _turn = turns::busy();
     let server = RedisServer::start();
     (0..400).any(|seed| {
         let wrong = nodes(&server.url(), None).into_iter().map(&wrap);

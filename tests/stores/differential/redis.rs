@@ -12,8 +12,8 @@ use session_node::session::Timestamp;
 use session_node::store::{MemoryStore, Policy};
 
 use super::script::{Script, Sight, Times, policies, seen};
-use session_node_testing::needs;
 use session_node_testing::redis_server::{Cluster, RedisServer, connect, prefix};
+use session_node_testing::{needs, turns};
 
 const TIMES: Times = Times {
     of: |number| Duration::from_secs(2 * number + 1),
@@ -84,6 +84,7 @@ fn compare(server: &RedisServer, url: &str, policy: &Policy, seed: u64) -> Resul
 }
 
 fn compare_under_every_policy(server: &RedisServer, url: &str) {
+    let _turn = turns::punctual();
     let unlimited = [usize::MAX; 2];
     thread::scope(|scope| {
         for (seed, policy) in (0..).zip(policies(unlimited, GRACE)) {

@@ -1,42 +1,13 @@
-//! From a message's bytes to a request. Total: whatever the bytes are, they are a message, or a fault that says what
-//! is wrong with them and whom to tell.
+//! From the bytes of a message to a request. Total: whatever the bytes are, they are a message, or a fault that says
+//! what is wrong with them and whom to tell. A peer that forgot to encode a value should hear of it, rather than wait
+//! for a reply.
 
-use std::borrow::Cow;
-use std::ops::RangeInclusive;
+use serde::de::IgnoredAny;
 
-use super::fault::{self, Fault, Unreadable};
-use super::field::{BodyIs, Field, Fields, MessageFields, is_text};
-use super::strict;
-use super::{
-    CreateOptions, DestroySessionByHandle, DestroyUserSessions, Envelope, Error, ErrorCode,
-    Incoming, Limits, ListSessions, MAX_STRING_BYTES, Message, RegenerateOptions, Request,
-    ReturnAddress, UpdateSession, ValidateOptions,
-};
-
-/// The types of request that [`read_request`] knows, each with the fields that it knows beside `type` and `msg_id`.
-pub(super) const REQUESTS: [(&str, &[&str]); 11] = [
-    (
-        "create_session",
-        &["user_id", "ttl", "idle_timeout", "data", "binding"],
-    ),
-    ("validate_session", &["session_id", "binding", "max_age"]),
-    (
-        "regenerate_session",
-        &["old_session_id", "reauthenticated", "data"],
-    ),
-    ("update_session", &["session_id", "data"]),
-    ("list_sessions", &["user_id", "session_id", "limit"]),
-    ("destroy_session", &["session_id", "user_id", "handle"]),
-    ("destroy_user_sessions", &["user_id", "except_session_id"]),
-    ("destroy_all_sessions", &[]),
-    ("stats", &[]),
-    ("init", &["node_id", "node_ids"]),
-    ("echo", &["echo"]),
-];
-
-/// How many sessions `list_sessions` shows, if it does not say, and how many it may ask for.
-const LIST_LIMIT: u64 = 100;
-const MAX_LIST_LIMIT: u64 = 1000;
+use super::fault::{Fault, Place, REPLACEMENT, Unreadable};
+use super::field::{BodyIs, MessageFields, before_fault};
+use super::message::read_message;
+use super::{Incoming, Limits, plain, strict};
 
 /// Reads one message, on one line or over several, without its last line ending.
 ///
@@ -46,325 +17,103 @@ const MAX_LIST_LIMIT: u64 = 1000;
 pub fn decode<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Incoming<'a>, Fault<'a>> {
     let mut fields = MessageFields::default();
     let text = str::from_utf8(bytes).ok();
-    match text.and_then(|text| fields.read(text).map(|()| text)) {
+    match text.and_then(|text| read_fields(text, &mut fields).map(|()| text)) {
         Some(text) if limits.strict => strict::check(read_message(&fields, limits), &fields, text),
         Some(_) => read_message(&fields, limits),
-        None => fault::explain(bytes, limits),
+        None => explain(bytes, limits),
     }
 }
 
-pub(super) fn read_message<'a>(
-    message: &MessageFields<'a>,
-    limits: &Limits,
-) -> Result<Incoming<'a>, Fault<'a>> {
-    if message.body_is == BodyIs::Absent && !message.body.kind.is_absent() {
-        return Ok(read_body(None, &message.body, limits));
-    }
-    let (Some(src), Some(dest)) = (message.src.string_json(), message.dest.string_json()) else {
-        return Err(Fault::of(Unreadable::NoSender, message));
-    };
-    let envelope = Some(Envelope {
-        src: Cow::Borrowed(src),
-        dest: Cow::Borrowed(dest),
-    });
-    let must_be = match message.body_is {
-        BodyIs::AnObject => return Ok(read_body(envelope, &message.body, limits)),
-        BodyIs::Absent | BodyIs::NotAnObject => "message: body must be an object",
-        BodyIs::Repeated => "message: body must be given once only: an object",
-    };
-    Ok(Incoming::Request(Message {
-        return_address: ReturnAddress {
-            envelope,
-            msg_id: None,
+/// Reads a message whose body, if it has one, is an object, into `fields`, which have to be empty: the short way where
+/// it is of the plain form. None, with something in them, when it is anything else.
+fn read_fields<'a>(text: &'a str, fields: &mut MessageFields<'a>) -> Option<()> {
+    plain::read_into(text, fields).or_else(|| {
+        *fields = MessageFields::default();
+        fields.read_general(text)
+    })
+}
+
+/// Reads what the usual way could not: a message whose body is no object, or a fault.
+#[cold]
+fn explain<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Incoming<'a>, Fault<'a>> {
+    match str::from_utf8(bytes) {
+        Ok(text) if memchr::memchr(b'\0', bytes).is_none() => match MessageFields::read_any(text) {
+            Ok(message) => read_message(&message, limits),
+            Err(_) => Err(Fault::of(not_an_object(text), &before_fault(text))),
         },
-        request: Err(Error::malformed(must_be)),
-    }))
+        _ => explain_repaired(bytes),
+    }
 }
 
-fn read_body<'a>(
-    envelope: Option<Envelope<'a>>,
-    body: &Fields<'a>,
-    limits: &Limits,
-) -> Incoming<'a> {
-    if !body.in_reply_to.is_absent() {
-        return Incoming::Reply {
-            is_bare: envelope.is_none(),
+/// As [`explain`], of bytes that are no text, or that hold NUL, which JSON does not allow in a string: U+FFFD takes
+/// their place.
+fn explain_repaired<'a>(bytes: &[u8]) -> Result<Incoming<'a>, Fault<'a>> {
+    let text = repaired(bytes);
+    let no_text = first_that_is_no_text(bytes);
+    let fault = if let Ok(message) = MessageFields::read_any(&text) {
+        let fault = Fault::of(Unreadable::NotText(no_text), &message);
+        if fault.return_address.is_none() {
+            return Ok(Incoming::Reply {
+                is_bare: message.body_is == BodyIs::Absent,
+            });
+        }
+        fault
+    } else {
+        let reason = match not_an_object(&text) {
+            // From there on, places in the repaired text are others.
+            Unreadable::NotJson { place, .. } if no_text < place => Unreadable::NotText(no_text),
+            reason => reason,
         };
-    }
-    Incoming::Request(Message {
-        return_address: ReturnAddress {
-            envelope,
-            msg_id: body.msg_id.integer_json().map(Cow::Borrowed),
-        },
-        request: read_request(body, limits),
-    })
-}
-
-fn read_request<'a>(body: &Fields<'a>, limits: &Limits) -> Result<Request<'a>, Error> {
-    let kind = body
-        .kind
-        .string()
-        .ok_or_else(|| must_be(body.kind, "message: type", "a string"))?;
-    if !body.msg_id.is_absent() && body.msg_id.integer_json().is_none() {
-        let request = REQUESTS.iter().find(|(name, _)| *name == kind);
-        let name = format!("{}: msg_id", request.map_or("message", |(name, _)| name));
-        return Err(must_be(body.msg_id, &name, "an integer of at most 64 bits"));
-    }
-    match &*kind {
-        "validate_session" => Ok(Request::ValidateSession {
-            session_id: id(body.session_id, "validate_session: session_id")?,
-            options: read_validate_options(body)?,
-        }),
-        "create_session" => Ok(Request::CreateSession {
-            user_id: string(body.user_id, "create_session: user_id")?,
-            options: read_create_options(body, limits)?,
-        }),
-        "regenerate_session" => Ok(Request::RegenerateSession {
-            old_session_id: id(body.old_session_id, "regenerate_session: old_session_id")?,
-            options: read_regenerate_options(body, limits)?,
-        }),
-        "update_session" => Ok(Request::UpdateSession(Box::new(UpdateSession {
-            session_id: id(body.session_id, "update_session: session_id")?,
-            data: data(body.data, "update_session: data", limits)?,
-        }))),
-        "list_sessions" => read_list(body),
-        "destroy_session" => read_destroy(body),
-        "destroy_user_sessions" => Ok(Request::DestroyUserSessions(Box::new(
-            DestroyUserSessions {
-                user_id: string(body.user_id, "destroy_user_sessions: user_id")?,
-                except_session_id: optional(body.except_session_id, |field| {
-                    id(field, "destroy_user_sessions: except_session_id")
-                })?,
-            },
-        ))),
-        "destroy_all_sessions" => Ok(Request::DestroyAllSessions),
-        "stats" => Ok(Request::Stats),
-        "echo" => match body.echo.json().filter(|json| is_text(json)) {
-            Some(json) => Ok(Request::Echo {
-                json: compact(json),
-            }),
-            None => Err(must_be(
-                body.echo,
-                "echo: echo",
-                "JSON without lone surrogates",
-            )),
-        },
-        "init" => {
-            string(body.node_id, "init: node_id")?;
-            strings(body.node_ids, "init: node_ids")?;
-            Ok(Request::Init)
-        }
-        _ => {
-            let types = REQUESTS.map(|(name, _)| name);
-            Err(Error::new(
-                ErrorCode::NotSupported,
-                format!("message: type must be one of {}", types.join(", ")),
-            ))
-        }
-    }
-}
-
-fn read_validate_options<'a>(body: &Fields<'a>) -> Result<Option<Box<ValidateOptions<'a>>>, Error> {
-    if [body.binding, body.max_age]
-        .iter()
-        .all(|field| field.is_absent())
-    {
-        return Ok(None);
-    }
-    Ok(Some(Box::new(ValidateOptions {
-        binding: optional_string(body.binding, "validate_session: binding")?,
-        max_age: optional_natural(body.max_age, "validate_session: max_age", 0..=u64::MAX)?,
-    })))
-}
-
-fn read_create_options<'a>(
-    body: &Fields<'a>,
-    limits: &Limits,
-) -> Result<Option<Box<CreateOptions<'a>>>, Error> {
-    let options = [body.ttl, body.idle_timeout, body.data, body.binding];
-    if options.iter().all(|field| field.is_absent()) {
-        return Ok(None);
-    }
-    let max_ttl = limits.max_ttl.as_secs();
-    let idle_timeout = "create_session: idle_timeout";
-    Ok(Some(Box::new(CreateOptions {
-        ttl: optional_natural(body.ttl, "create_session: ttl", 1..=max_ttl)?,
-        idle_timeout: optional_natural(body.idle_timeout, idle_timeout, 0..=max_ttl)?,
-        data: optional_data(body.data, "create_session: data", limits)?,
-        binding: optional_string(body.binding, "create_session: binding")?,
-    })))
-}
-
-fn read_regenerate_options<'a>(
-    body: &Fields<'a>,
-    limits: &Limits,
-) -> Result<Option<Box<RegenerateOptions<'a>>>, Error> {
-    if [body.reauthenticated, body.data]
-        .iter()
-        .all(|field| field.is_absent())
-    {
-        return Ok(None);
-    }
-    let reauthenticated = "regenerate_session: reauthenticated";
-    Ok(Some(Box::new(RegenerateOptions {
-        reauthenticated: optional_boolean(body.reauthenticated, reauthenticated)?,
-        data: optional_data(body.data, "regenerate_session: data", limits)?,
-    })))
-}
-
-#[cold]
-fn read_list<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
-    let limit = optional_natural(body.limit, "list_sessions: limit", 1..=MAX_LIST_LIMIT)?;
-    let limit = limit.unwrap_or(LIST_LIMIT);
-    Ok(Request::ListSessions(Box::new(ListSessions {
-        user_id: string(body.user_id, "list_sessions: user_id")?,
-        session_id: optional(body.session_id, |field| {
-            id(field, "list_sessions: session_id")
-        })?,
-        limit: usize::try_from(limit).expect("the limit is small"),
-    })))
-}
-
-/// By id, or by user and handle.
-#[cold]
-fn read_destroy<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
-    if body.handle.is_absent() {
-        return Ok(Request::DestroySession {
-            session_id: id(body.session_id, "destroy_session: session_id")?,
-        });
-    }
-    if !body.session_id.is_absent() {
-        return Err(Error::malformed(
-            "destroy_session: session_id must be absent when there is a handle, which needs a user_id",
-        ));
-    }
-    Ok(Request::DestroySessionByHandle(Box::new(
-        DestroySessionByHandle {
-            user_id: string(body.user_id, "destroy_session: user_id")?,
-            handle: id(body.handle, "destroy_session: handle")?,
-        },
-    )))
-}
-
-/// Reads a field that need not be there.
-fn optional<'a, T>(
-    field: Field<'a>,
-    read: impl FnOnce(Field<'a>) -> Result<T, Error>,
-) -> Result<Option<T>, Error> {
-    if field.is_absent() {
-        Ok(None)
-    } else {
-        read(field).map(Some)
-    }
-}
-
-fn optional_string<'a>(field: Field<'a>, name: &str) -> Result<Option<Cow<'a, str>>, Error> {
-    optional(field, |field| string(field, name))
-}
-
-fn optional_data<'a>(
-    field: Field<'a>,
-    name: &str,
-    limits: &Limits,
-) -> Result<Option<Cow<'a, str>>, Error> {
-    optional(field, |field| data(field, name, limits))
-}
-
-/// Reads `false` where there is nothing.
-fn optional_boolean(field: Field<'_>, name: &str) -> Result<bool, Error> {
-    let read = |field: Field<'_>| {
-        field
-            .boolean()
-            .ok_or_else(|| must_be(field, name, "true or false"))
+        Fault::of(reason, &before_fault(&text))
     };
-    optional(field, read).map(Option::unwrap_or_default)
+    Err(fault.without_repaired_names().into_owned())
 }
 
-fn optional_natural(
-    field: Field<'_>,
-    name: &str,
-    range: RangeInclusive<u64>,
-) -> Result<Option<u64>, Error> {
-    optional(field, |field| {
-        let number = field.natural().filter(|number| range.contains(number));
-        number.ok_or_else(|| {
-            let what = format!("an integer from {} to {}", range.start(), range.end());
-            must_be(field, name, &what)
-        })
-    })
+/// The text that is nearest to `bytes`.
+fn repaired(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace('\0', REPLACEMENT)
 }
 
-/// Requires an object of bounded size.
-fn data<'a>(field: Field<'a>, name: &str, limits: &Limits) -> Result<Cow<'a, str>, Error> {
-    field
-        .object_json()
-        .filter(|json| is_text(json))
-        .map(compact)
-        .filter(|json| json.len() <= limits.max_data_bytes)
-        .ok_or_else(|| {
-            let what = format!(
-                "a JSON object of at most {} bytes (--max-data-bytes), without lone surrogates",
-                limits.max_data_bytes
-            );
-            must_be(field, name, &what)
-        })
-}
-
-/// Requires a string of 1 to 256 bytes.
-fn string<'a>(field: Field<'a>, name: &str) -> Result<Cow<'a, str>, Error> {
-    field
-        .string()
-        .filter(|text| (1..=MAX_STRING_BYTES).contains(&text.len()))
-        .ok_or_else(|| {
-            let what = format!("a string of 1 to {MAX_STRING_BYTES} bytes");
-            must_be(field, name, &what)
-        })
-}
-
-/// Requires a string of any length and form: one that is no id, or no handle, is simply no live session's.
-fn id<'a>(field: Field<'a>, name: &str) -> Result<Cow<'a, str>, Error> {
-    field
-        .string()
-        // One that is not even text (lone surrogates) stands for itself, as its JSON text with its quotes.
-        .or_else(|| field.string_json().map(Cow::Borrowed))
-        .ok_or_else(|| must_be(field, name, "a string"))
-}
-
-/// Requires an array of strings.
-fn strings(field: Field<'_>, name: &str) -> Result<(), Error> {
-    match field.json().map(serde_json::from_str::<Vec<Cow<'_, str>>>) {
-        Some(Ok(_)) => Ok(()),
-        _ => Err(must_be(field, name, "an array of strings")),
-    }
-}
-
-/// What to say of a field that is not as it must be.
+/// What is wrong with a message that is too long, and whom to tell as far as its `beginning` says so.
 #[cold]
-fn must_be(field: Field<'_>, name: &str, what: &str) -> Error {
-    Error::malformed(if field.is_repeated() {
-        format!("{name} must be given once only: {what}")
-    } else {
-        format!("{name} must be {what}")
-    })
+pub fn decode_beginning(beginning: &[u8], max_bytes: usize) -> Fault<'static> {
+    let text = repaired(beginning);
+    // The cut may have gone through a number.
+    let intact = text.trim_end_matches(|last: char| last.is_ascii_digit());
+    let fault = Fault::of(Unreadable::TooLong(max_bytes), &before_fault(intact));
+    fault.without_repaired_names().into_owned()
 }
 
-/// The same JSON without the white space between its tokens, which a peer may have put there, a carriage
-/// return even, but which a compact reply of one line has no room for.
-fn compact(json: &str) -> Cow<'_, str> {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-    if !json.as_bytes().iter().any(is_space) {
-        return Cow::Borrowed(json);
+/// Whether a line is by itself a whole object with a `body` or a `type`.
+pub fn is_whole(line: &[u8]) -> bool {
+    MessageFields::read_any(&repaired(line))
+        .is_ok_and(|message| message.body_is != BodyIs::Absent || !message.body.kind.is_absent())
+}
+
+/// Why `text` cannot be read as an object. Judged by the grammar alone, over the whole text: that it is no object shows
+/// at its first byte, and behind that it may not be JSON either.
+fn not_an_object(text: &str) -> Unreadable {
+    let Err(error) = serde_json::from_str::<IgnoredAny>(text) else {
+        return Unreadable::NotAnObject;
+    };
+    let text = error.to_string();
+    let why = text.split(" at line ").next().unwrap_or_default();
+    Unreadable::NotJson {
+        why: why.to_owned(),
+        place: Place {
+            line: error.line().saturating_sub(1),
+            byte: error.column(),
+        },
     }
-    let mut in_string = false;
-    let mut escaped = false;
-    let kept = json.chars().filter(|&character| {
-        if in_string {
-            in_string = escaped || character != '"';
-            escaped = !escaped && character == '\\';
-            return true;
-        }
-        in_string = character == '"';
-        !matches!(character, ' ' | '\t' | '\r' | '\n')
-    });
-    Cow::Owned(kept.collect())
+}
+
+/// Where the first byte stands that is not UTF-8, or NUL.
+fn first_that_is_no_text(bytes: &[u8]) -> Place {
+    let text = str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    let at = memchr::memchr(b'\0', &bytes[..text]).unwrap_or(text);
+    let before = &bytes[..at];
+    Place {
+        line: memchr::memchr_iter(b'\n', before).count(),
+        byte: at - memchr::memrchr(b'\n', before).map_or(0, |end| end + 1) + 1,
+    }
 }

@@ -10,8 +10,6 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::plain;
-
 /// What an object says of one field: its JSON text, not yet judged. Two words, since a message has many.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Field<'a>(Option<&'a str>);
@@ -246,15 +244,8 @@ impl<'a> MessageFields<'a> {
         &mut self.body
     }
 
-    /// Reads a message whose body, if it has one, is an object, into these fields, which have to be empty. None,
-    /// with something in them, when it is anything else.
-    pub(super) fn read(&mut self, json: &'a str) -> Option<()> {
-        plain::read_into(json, self).or_else(|| {
-            *self = Self::default();
-            self.read_general(json)
-        })
-    }
-
+    /// Reads a message whose body, if it has one, is an object, into these fields, which have to be empty. None, with
+    /// something in them, when it is anything else.
     #[cold]
     pub(super) fn read_general(&mut self, json: &'a str) -> Option<()> {
         let mut deserializer = serde_json::Deserializer::from_str(json);

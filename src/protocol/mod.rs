@@ -5,6 +5,7 @@ mod decode;
 mod encode;
 mod fault;
 mod field;
+mod message;
 mod nesting;
 mod plain;
 mod strict;
@@ -12,9 +13,9 @@ mod strict;
 use std::borrow::Cow;
 use std::time::Duration;
 
-pub use decode::decode;
+pub use decode::{decode, decode_beginning, is_whole};
 pub use encode::encode;
-pub use fault::{Fault, Unreadable, decode_beginning, is_whole};
+pub use fault::{Fault, Place, Unreadable};
 pub use nesting::{Nesting, Progress};
 
 use crate::id::SessionId;

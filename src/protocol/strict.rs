@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::decode::REQUESTS;
 use super::fault::Fault;
 use super::field::{BodyIs, MessageFields, next_name};
+use super::message::REQUESTS;
 use super::{Error, Incoming};
 
 /// Gives what was read of a message back, or refuses its request because of such a field.

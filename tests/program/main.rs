@@ -9,3 +9,4 @@ mod process;
 mod readme;
 mod soak;
 mod stderr;
+mod tidy;

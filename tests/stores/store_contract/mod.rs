@@ -21,8 +21,8 @@ mod events;
 mod exact_time;
 mod memory;
 
-/// A bench of an empty store with the rules of a `Policy`. Ends the test that opens it if a tool that the store needs is
-/// missing.
+/// A bench of an empty store with the rules of a `Policy`. Ends the test that opens it if a tool that the store needs
+/// is missing.
 macro_rules! open {
     ($policy:expr) => {
         match bench(session_node_testing::test_name!(), $policy) {
@@ -108,7 +108,7 @@ suite_with_exact_time!(
 );
 
 // The store that the documentation of stores shows.
-#[path = "../../examples/vector_store.rs"]
+#[path = "../../../examples/vector_store.rs"]
 #[allow(dead_code, reason = "an example has a main function")]
 mod vector_store;
 
@@ -118,9 +118,9 @@ fn in_a_vector(policy: session_node::store::Policy) -> vector_store::VectorStore
     store
 }
 
-suite!(vector_store_example, crate::in_a_vector);
-suite_with_count!(vector_store_example_with_count, crate::in_a_vector);
-suite_with_exact_time!(vector_store_example_with_exact_time, crate::in_a_vector);
+suite!(vector_store_example, super::in_a_vector);
+suite_with_count!(vector_store_example_with_count, super::in_a_vector);
+suite_with_exact_time!(vector_store_example_with_exact_time, super::in_a_vector);
 
 #[cfg(feature = "sqlite")]
 suite!(sqlite_store, super::sqlite::in_a_new_file);

@@ -13,6 +13,7 @@ const PLACES: &[&str] = &[
     "examples",
     "fuzz",
     "src",
+    "testing",
     "tests",
     "README.md",
     "CHANGELOG.md",
@@ -50,17 +51,20 @@ fn tables_addresses_and_fixtures_may_be_wider() {
     let wide = "wide ".repeat(25);
     assert_eq!(wide_lines(&format!("short\n{wide}"), true), [2]);
     assert_eq!(wide_lines(&format!("// {wide}"), false), [1]);
-    assert_eq!(wide_lines(&format!("| {wide}|"), true), []);
+    assert_eq!(wide_lines(&format!("| {wide}|"), true), [0; 0]);
     assert_eq!(wide_lines(&format!("```\n{wide}\n```\n{wide}"), true), [4]);
     assert_eq!(
         wide_lines(
             &format!("// https://example.org/{}", "w".repeat(120)),
             false
         ),
-        []
+        [0; 0]
     );
-    assert_eq!(wide_lines(&format!("let line = r#\"{wide}\"#;"), false), []);
-    assert_eq!(wide_lines(&"é".repeat(120), true), []);
+    assert_eq!(
+        wide_lines(&format!("let line = r#\"{wide}\"#;"), false),
+        [0; 0]
+    );
+    assert_eq!(wide_lines(&"é".repeat(120), true), [0; 0]);
 }
 
 /// The numbers of the lines that are too wide and could be broken.

@@ -9,8 +9,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::contestant::Contestant;
 use crate::latency::Latency;
-use crate::report::rate;
-use crate::stats::{Distribution, Spread, micros};
+use crate::stats::{Distribution, Spread, micros, rate};
 use crate::stream::Cost;
 use crate::throughput::{Load, Throughput};
 

@@ -12,7 +12,7 @@ use crate::latency::Latency;
 use crate::plots;
 use crate::scale::Step;
 use crate::shared::Shared;
-use crate::stats::{Distribution, Spread, micros};
+use crate::stats::{Distribution, Spread, micros, rate};
 use crate::stream::Cost;
 use crate::throughput::{Load, Throughput};
 
@@ -486,15 +486,6 @@ fn digits(value: f64) -> String {
         0.0..10.0 => format!("{value:.2}"),
         10.0..100.0 => format!("{value:.1}"),
         _ => format!("{value:.0}"),
-    }
-}
-
-/// Requests a second, to three digits.
-pub fn rate(value: f64) -> String {
-    if value >= 1e6 {
-        format!("{:.2} M", value / 1e6)
-    } else {
-        format!("{:.0} k", value / 1e3)
     }
 }
 

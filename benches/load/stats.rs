@@ -57,3 +57,12 @@ impl Distribution {
 pub fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }
+
+/// Requests a second, to three digits.
+pub fn rate(value: f64) -> String {
+    if value >= 1e6 {
+        format!("{:.2} M", value / 1e6)
+    } else {
+        format!("{:.0} k", value / 1e3)
+    }
+}

@@ -3,6 +3,7 @@
 session_node_testing::set_up!();
 
 mod differential;
+mod memory_exhaustion;
 mod redis;
 mod redis_access;
 mod redis_linearizability;

@@ -1,4 +1,4 @@
-//! The file that `--audit` names: appended to, its owner's alone, and opened again when it was rotated.
+//! The file that `--audit` names: append-only, readable by its owner only, and reopened after a rotation.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::{info, warn};
 
-/// An audit file, shared by the audit, which writes to it, and the thread for signals, which reopens it.
+/// An audit file, shared by the audit, which writes to it, and the signal thread, which reopens it.
 #[derive(Clone)]
 pub struct AuditFile {
     path: PathBuf,
     file: Arc<Mutex<File>>,
-    /// A pipe or a device cannot be rotated. Besides, opening or writing one may wait for its reader, for which the
-    /// thread for signals has no time.
+    /// A pipe or a device cannot be rotated. Besides, opening one may wait for its reader, and the signal thread must
+    /// not wait.
     is_regular: bool,
 }
 
@@ -23,7 +23,7 @@ impl AuditFile {
     ///
     /// # Errors
     ///
-    /// When the system does not let the node append to it.
+    /// If the system does not let the node append to the file.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = open(path)?;
         Ok(Self {
@@ -33,8 +33,8 @@ impl AuditFile {
         })
     }
 
-    /// Goes on with the file that is at the path now, which may be another one or not be there yet. Where that
-    /// cannot be opened, goes on with the present one.
+    /// Continues with the file that is at the path now, which it creates if necessary. If that file cannot be opened,
+    /// continues with the present one.
     pub fn reopen(&self) {
         let is_other_kind = fs::metadata(&self.path).is_ok_and(|found| !found.is_file());
         if !self.is_regular || is_other_kind {
@@ -62,7 +62,7 @@ impl Write for AuditFile {
         self.file().write(bytes)
     }
 
-    /// In one go also where it takes several writes, so that no line is torn between two files.
+    /// Holds the lock across all writes of `bytes`, so that a rotation cannot split a line between two files.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file().write_all(bytes)
     }
@@ -72,7 +72,7 @@ impl Write for AuditFile {
     }
 }
 
-/// A file that is appended to. A new one is for its owner only, since it names users.
+/// Opens a file for appending. A new file has mode 600, because events name users.
 fn open(path: &Path) -> io::Result<File> {
     File::options()
         .append(true)

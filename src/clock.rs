@@ -1,4 +1,4 @@
-//! Where the time comes from: the system's clocks, kept from running backwards, or a clock that a test moves by hand.
+//! Tells the time: from the system's clocks, without ever running backwards, or from a clock that a test moves by hand.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -8,44 +8,44 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::session::Timestamp;
 
-/// A monotonic clock that counts the time for which the machine was suspended.
+/// A monotonic clock that also counts while the machine is suspended.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const BOOT_CLOCK: ClockId = ClockId::Boottime;
 
-/// The same where the system has no such clock under that name.
+/// The same clock, for systems that name it differently.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const BOOT_CLOCK: ClockId = ClockId::Monotonic;
 
 /// A source of the time. A node asks once for each batch, so all requests of a batch happen at one moment.
 pub trait Clock {
-    /// The time now. Never earlier than what an earlier call on the same clock returned.
+    /// The present time. Never earlier than what an earlier call on the same clock returned.
     fn now(&mut self) -> Timestamp;
 }
 
 /// The system's time, which never runs backwards and never stands still.
 ///
-/// The wall clock tells the date, but somebody may set it. The boot clock tells no date, but nobody can set it. So
-/// this clock adds to the boot clock the largest lead that the wall clock has ever had over it:
+/// The wall clock tells the date, but somebody may set it. The boot clock tells no date, but nobody can set it. So this
+/// clock adds to the boot clock the largest lead that the wall clock has ever had over it:
 ///
 /// - When the wall clock is set back, its lead shrinks, and time goes on at its own pace. Otherwise expired sessions
-///   would come to life again, or all sessions would live longer by the time for which the wall clock is behind.
-/// - When the wall clock is set forward, time jumps with it and then goes on at its own pace, also when the wall clock
-///   is corrected at once.
+///   would become valid again, or all sessions would live longer by the time that the wall clock is behind.
+/// - When the wall clock is set forward, time jumps with it and then goes on at its own pace, even if the wall clock is
+///   corrected at once.
 ///
-/// It keeps a lead in nanoseconds and no earlier result: adding what has passed to a result in milliseconds would lose
-/// a fraction of a millisecond at each call, and a busy node's time would stop.
+/// The clock stores the lead in nanoseconds and no earlier result. If it added elapsed time to a result in
+/// milliseconds, each call would lose a fraction of a millisecond, and a busy node's time would stop.
 #[derive(Debug)]
 pub struct SystemClock {
     lead_nanos: i128,
 }
 
 impl SystemClock {
-    /// A clock that shows the system's time.
+    /// Makes a clock that shows the system's time.
     pub fn new() -> Self {
         Self::no_earlier_than(Timestamp::from_millis(0))
     }
 
-    /// A clock that shows the system's time, or goes on from `start` where the wall clock is behind that.
+    /// Makes a clock that shows the system's time, or continues from `start` if the wall clock is behind `start`.
     pub fn no_earlier_than(start: Timestamp) -> Self {
         Self::starting(start, boot_clock())
     }
@@ -56,7 +56,7 @@ impl SystemClock {
         }
     }
 
-    /// The time when the two clocks show this.
+    /// The time that follows from these readings of the two clocks.
     fn observe(&mut self, wall: Duration, boot: Duration) -> Timestamp {
         self.lead_nanos = self.lead_nanos.max(lead_nanos(wall, boot));
         let nanos = nanos(boot) + self.lead_nanos;
@@ -72,14 +72,14 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&mut self) -> Timestamp {
-        // The wall clock first. A pause between the two readings then makes the lead look smaller than it is, which
-        // changes nothing. In the other order it would look larger, and put the time ahead for good.
+        // The wall clock must be read first. A pause between the two readings then makes the lead look too small, which
+        // changes nothing. In the other order the lead would look too large, and the time would be ahead for good.
         let wall = wall_clock();
         self.observe(wall, boot_clock())
     }
 }
 
-/// By how much `wall` is ahead of `boot`: less than nothing where the wall clock shows a time soon after 1970.
+/// How far `wall` is ahead of `boot`, in nanoseconds: negative if the wall clock shows a time soon after 1970.
 fn lead_nanos(wall: Duration, boot: Duration) -> i128 {
     nanos(wall) - nanos(boot)
 }
@@ -88,7 +88,7 @@ fn nanos(duration: Duration) -> i128 {
     i128::try_from(duration.as_nanos()).expect("a Duration has less than 2^94 nanoseconds")
 }
 
-/// The time since 1970. A wall clock before 1970 is as good as one that shows the start of 1970.
+/// The time since 1970. A wall clock before 1970 counts as one at the start of 1970.
 fn wall_clock() -> Duration {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
     since_1970.unwrap_or(Duration::ZERO)
@@ -99,22 +99,22 @@ fn boot_clock() -> Duration {
     since_boot.expect("the boot clock begins at zero")
 }
 
-/// A clock that stands still until it is moved. Clones are hands on the same clock, so a test keeps one
-/// and gives the other to the node.
+/// A clock that stands still until a test moves it. Clones share one time, so a test keeps one and gives another to the
+/// node.
 #[derive(Clone, Debug)]
 pub struct ManualClock {
     now: Rc<Cell<Timestamp>>,
 }
 
 impl ManualClock {
-    /// A clock that shows `start`.
+    /// Makes a clock that shows `start`.
     pub fn at(start: Timestamp) -> Self {
         Self {
             now: Rc::new(Cell::new(start)),
         }
     }
 
-    /// Moves the clock forward.
+    /// Moves the clock forward by this duration.
     pub fn advance(&self, by: Duration) {
         self.now.set(self.now.get() + by);
     }
@@ -131,10 +131,10 @@ mod tests {
     use super::*;
 
     const HOUR: u64 = 3600;
-    /// What the wall clock shows when the boot clock begins.
+    /// What the wall clock shows when the boot clock starts, in Unix seconds.
     const WALL: u64 = 1_790_000_000;
 
-    /// A clock, and the two that it looks at, set by hand.
+    /// A clock and its two sources, set by hand.
     struct Hands {
         clock: SystemClock,
         wall: Duration,
@@ -155,7 +155,7 @@ mod tests {
             self.boot += duration;
         }
 
-        /// Milliseconds since the wall clock was at its beginning.
+        /// Milliseconds since the wall clock's start.
         fn millis(&mut self) -> u64 {
             let now = self.clock.observe(self.wall, self.boot);
             now.as_millis() - WALL * 1000
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(hands.millis(), 0);
         hands.pass(Duration::from_secs(3));
         assert_eq!(hands.millis(), 3000);
-        // Also when nobody asks until the wall clock has caught up, and beyond.
+        // The same holds if nobody asks until after the wall clock has caught up.
         hands.pass(Duration::from_secs(2 * HOUR));
         assert_eq!(hands.millis(), 2 * HOUR * 1000 + 3000);
     }
@@ -183,7 +183,7 @@ mod tests {
         hands.wall -= Duration::from_secs(HOUR);
         hands.pass(Duration::from_millis(1500));
         assert_eq!(hands.millis(), HOUR * 1000 + 1500);
-        // A second jump counts from where the wall clock stands, not from the node's time.
+        // A second jump counts from the wall clock's reading, not from the node's time.
         hands.wall += Duration::from_secs(HOUR / 2);
         assert_eq!(hands.millis(), HOUR * 1000 + 1500);
         hands.wall += Duration::from_secs(HOUR);
@@ -195,7 +195,7 @@ mod tests {
         let mut hands = Hands::new();
         hands.pass(Duration::from_secs(1));
         assert_eq!(hands.millis(), 1000);
-        // The boot clock runs while the machine sleeps; the wall clock was set back by as much meanwhile.
+        // The boot clock runs during the suspension. Meanwhile the wall clock was set back by as much.
         hands.boot += Duration::from_secs(8 * HOUR);
         assert_eq!(hands.millis(), 8 * HOUR * 1000 + 1000);
     }
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_begins_no_earlier_than_it_is_told() {
+    fn a_clock_starts_no_earlier_than_the_given_time() {
         let start = Timestamp::from_millis(WALL * 1000 + 5);
         let boot = Duration::from_secs(500);
         let mut clock = SystemClock::starting(start, boot);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_beyond_all_numbers_is_the_last_that_there_is() {
+    fn a_time_beyond_the_maximum_is_the_maximum() {
         let last = Timestamp::from_millis(u64::MAX);
         let mut clock = SystemClock::starting(last, Duration::ZERO);
         let boot = Duration::from_secs(1);

@@ -1,49 +1,49 @@
-//! Cutting a stream of bytes into lines, in bounded memory. Knows nothing of what the lines say.
+//! Splits a stream of bytes into lines, in bounded memory. Knows nothing of what the lines say.
 
 use std::io::{self, ErrorKind, Read};
 
-/// How much one read asks for: what a pipe holds by default on Linux, so that one read can empty it.
+/// How many bytes one read asks for. A pipe holds that many by default on Linux, so one read can empty it.
 const READ_BYTES: usize = 64 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 
-/// Bytes that may stand in a line beside those that count: a byte-order mark and a carriage return.
+/// A line may contain these bytes beyond its counted length: a byte-order mark and a carriage return.
 const UNCOUNTED_BYTES: usize = BYTE_ORDER_MARK.len() + 1;
 
-/// How much of a line that is too long is kept, so that its sender can be told.
+/// How many bytes of an over-long line are kept, so that its sender can be told.
 pub const KEPT_BYTES: usize = 4096;
 
-/// Reads a stream batch by batch: each time the whole lines that have arrived.
+/// Reads a stream batch by batch. Each batch holds the complete lines that have arrived.
 ///
-/// It holds at most one line of the greatest length, what one read brings, and the lines that its user
-/// [holds back](Lines::hold), which together are no longer than the longest line either. Of a longer line it keeps
-/// the beginning and drops the rest while it arrives.
+/// The reader holds at most one line of the maximum length, the bytes of one read, and the lines that its user [holds
+/// back](Lines::hold), which together are at most as long as the longest line. Of an over-long line, it keeps the
+/// beginning and drops the rest as it arrives.
 pub struct LineReader {
     max_line_bytes: usize,
     buffer: Vec<u8>,
-    /// `buffer[handed_out..filled]` is what was held back and the beginning of a line whose end has not arrived.
+    /// `buffer[handed_out..filled]` holds the bytes held back, then the beginning of an incomplete line.
     handed_out: usize,
-    /// How much of it was held back.
+    /// The number of bytes held back.
     held: usize,
     filled: usize,
-    /// Whether a part of the line that is arriving was dropped, because the line is too long.
+    /// Whether the reader has dropped a part of the arriving line, because the line is too long.
     dropping: bool,
     lines_before: u64,
 }
 
-/// What follows on the lines of a batch.
+/// What follows after the lines of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// More lines may arrive.
     MoreLines,
-    /// A line that, with what was held back before it, is longer than a line may be.
+    /// A line that is too long together with the bytes held back before it.
     TooLong,
-    /// Nothing: the input has ended.
+    /// The end of the input.
     End,
 }
 
 impl LineReader {
-    /// A reader of lines of up to `max_line_bytes`, line endings not counted.
+    /// Makes a reader of lines of up to `max_line_bytes` bytes, not counting line endings.
     pub fn new(max_line_bytes: usize) -> Self {
         Self {
             max_line_bytes,
@@ -56,12 +56,12 @@ impl LineReader {
         }
     }
 
-    /// Waits until at least one line has arrived whole, and gives out all that have. None when the stream
-    /// has ended and everything has been given out; a last line without a line ending counts.
+    /// Waits for at least one complete line, and returns all that have arrived; `None` at the end of the stream. A last
+    /// line without a line ending counts as complete.
     ///
     /// # Errors
     ///
-    /// When `input` cannot be read.
+    /// If `input` cannot be read.
     pub fn read_batch(&mut self, input: &mut impl Read) -> io::Result<Option<Lines<'_>>> {
         if self.handed_out > 0 {
             self.buffer.copy_within(self.handed_out..self.filled, 0);
@@ -91,15 +91,15 @@ impl LineReader {
         }
     }
 
-    /// One read behind what is there. Returns how many bytes came; 0 at the end of the stream.
+    /// Reads once. Returns the number of bytes that arrived, 0 at the end of the stream.
     fn fill(&mut self, input: &mut impl Read) -> io::Result<usize> {
         let wanted = self.filled + READ_BYTES;
         if self.buffer.len() < wanted {
-            // Half as much again, so that a line which arrives in many small pieces is not copied for each of them,
-            // but no more than the longest line takes.
+            // The buffer grows by half, so a line that arrives in many small pieces is not copied for each piece. It
+            // never grows beyond what the longest line needs.
             let longest = self.max_line_bytes.saturating_add(2 * READ_BYTES);
             let roomy = (wanted + self.filled / 2).min(longest).max(wanted);
-            // Memory that comes zeroed from the system, rather than `resize`, which writes the zeros.
+            // The system supplies this memory zeroed, while `resize` would write the zeros.
             let mut roomier = vec![0; roomy];
             roomier[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
             self.buffer = roomier;
@@ -134,17 +134,17 @@ impl LineReader {
 /// A line of a batch.
 #[derive(Clone, Copy)]
 pub struct Line<'a> {
-    /// Counted from 1.
+    /// The line's number in the stream, counted from 1.
     pub number: u64,
-    /// Where it begins in its batch.
+    /// The line's offset in its batch, in bytes.
     pub start: usize,
-    /// Without its line ending. Of a line that is too long, the first [`KEPT_BYTES`].
+    /// The text without its line ending. Of an over-long line, the first [`KEPT_BYTES`].
     pub bytes: &'a [u8],
-    /// Whether it is too long.
+    /// Whether the line is too long.
     pub is_cut: bool,
 }
 
-/// The lines of a batch, in order. To be read to the end: the next batch's line numbers build on it.
+/// The lines of a batch, in order. Read them to the end: the line numbers of the next batch continue from them.
 pub struct Lines<'a> {
     text: &'a [u8],
     at: usize,
@@ -157,30 +157,30 @@ pub struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// What follows behind the last line.
+    /// What follows after the last line.
     pub fn followed_by(&self) -> Next {
         self.next
     }
 
-    /// The bytes from the place `start` to the end of `last`, a line that this batch has given, without its ending.
+    /// The bytes from the offset `start` to the end of `last`, a line of this batch, without its ending.
     pub fn span(&self, start: usize, last: &Line<'_>) -> &'a [u8] {
         &self.text[start..last.start + last.bytes.len()]
     }
 
-    /// The bytes from the place `start` to where the line begins that comes next.
+    /// The bytes from the offset `start` to the beginning of the next line.
     pub fn since(&self, start: usize) -> &'a [u8] {
         &self.text[start..self.at]
     }
 
-    /// Goes back to before `line`, the last that was given, so that it comes next.
+    /// Goes back to before `line`, which must be the latest line, so that it comes next.
     pub fn unread(&mut self, line: &Line<'_>) {
         self.at = line.start;
         self.first_is_cut = line.is_cut;
         *self.number -= 1;
     }
 
-    /// Holds back everything from the place `start` on: the next batch begins with these bytes, and gives out the
-    /// lines behind them. To be called behind the last line.
+    /// Holds back everything from the offset `start` on. The next batch begins with these bytes, and yields the lines
+    /// after them. Call this after the last line.
     pub fn hold(&mut self, start: usize) {
         *self.handed_out = start;
         *self.held = self.text.len() - start;
@@ -224,7 +224,7 @@ impl<'a> Iterator for Lines<'a> {
 mod tests {
     use super::*;
 
-    /// Gives out one piece a read, as a slow writer would.
+    /// Yields one piece per read, as a slow writer would.
     struct Pieces(Vec<Vec<u8>>);
 
     impl Read for Pieces {
@@ -238,7 +238,7 @@ mod tests {
         }
     }
 
-    /// What each batch holds: the lines' numbers and texts, `None` for a line that is too long.
+    /// For each batch, the numbers and texts of its lines; `None` for an over-long line.
     fn batches(max_line_bytes: usize, pieces: &[&str]) -> Vec<Vec<(u64, Option<String>)>> {
         let mut input = Pieces(
             pieces
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_the_whole_lines_that_have_arrived() {
+    fn a_batch_holds_the_complete_lines_that_have_arrived() {
         assert_eq!(
             batches(100, &["one\ntwo\nth", "r", "ee\n", "four\n"]),
             [
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_the_greatest_length_is_whole_and_one_byte_more_is_too_long() {
+    fn a_line_of_the_maximum_length_is_whole_and_one_byte_more_is_too_long() {
         for ending in ["\n", "\r\n", ""] {
             let (fits, long) = (format!("12345{ending}"), format!("123456{ending}"));
             assert_eq!(batches(5, &[&fits]), [[line(1, "12345")]]);

@@ -103,7 +103,7 @@ fn run(config: &Config) -> anyhow::Result<()> {
     let output = io::stdout().as_fd().try_clone_to_owned().map(File::from);
     info!("started: sessions in {}", config.store);
     match node.run(input, output.context("cannot use standard output")?) {
-        Err(RunError::Input(error)) if Stopped::is_why(&error) => info!("stopped: {error}"),
+        Err(RunError::Input(error)) if Stopped::is_cause_of(&error) => info!("stopped: {error}"),
         Ok(()) => info!("stopped: the input has ended, or nobody reads the replies"),
         Err(error) => return Err(error.into()),
     }

@@ -1,27 +1,27 @@
-//! Things that fail for a while: people are told when that begins and when it ends, not once for every batch.
+//! Tracks a failure that lasts, so that stderr tells when it begins and when it ends, not once for every batch.
 
-/// Whether something is out of order.
+/// Whether something is failing.
 #[derive(Debug, Default)]
 pub struct Outage {
     lasts: bool,
 }
 
-/// A change that is worth a line on stderr.
+/// A change that deserves a line on stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// It works no longer.
+    /// The failure begins.
     Begins,
-    /// It works again.
+    /// The failure ends.
     Ends,
 }
 
 impl Outage {
-    /// Whether it was out of order when it was last tried.
+    /// Whether the latest attempt failed.
     pub fn lasts(&self) -> bool {
         self.lasts
     }
 
-    /// Notes whether it `fails` now, and gives the change that this is.
+    /// Records whether the latest attempt failed. Returns the change, if there is one.
     pub fn note(&mut self, fails: bool) -> Option<Turn> {
         let lasted = std::mem::replace(&mut self.lasts, fails);
         match (lasted, fails) {
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_is_told_when_it_begins_and_when_it_ends() {
+    fn an_outage_is_reported_when_it_begins_and_when_it_ends() {
         let mut outage = Outage::default();
         let told = [false, true, true, false, false, true].map(|fails| outage.note(fails));
         let (begins, ends) = (Some(Turn::Begins), Some(Turn::Ends));

@@ -1,7 +1,7 @@
-//! The domain: what a session is, and when it lives and dies.
+//! The domain: what a session is, and when it ends.
 //!
-//! Pure rules, given the time. This module knows no wire, no store and no clock, so that every store
-//! that can call Rust decides by the same few lines, and a test can stand on both sides of a boundary.
+//! These rules are pure: the caller supplies the time. The module knows no wire, no store and no clock. So every store
+//! that can call Rust decides by the same few lines, and a test can check both sides of a boundary.
 
 use std::fmt;
 use std::ops::Add;
@@ -12,12 +12,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// A moment: milliseconds since the start of 1970 in UTC.
+/// A point in time: milliseconds since the start of 1970 in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The moment `millis` milliseconds after the start of 1970.
+    /// Makes the time that is `millis` milliseconds after the start of 1970.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
@@ -27,25 +27,25 @@ impl Timestamp {
         self.0
     }
 
-    /// Whole Unix seconds, rounded down: the form in which the wire shows a moment.
+    /// Whole Unix seconds, rounded down: the form in which the wire shows a time.
     pub const fn unix_seconds(self) -> u64 {
         self.0 / 1000
     }
 
-    /// The start of the second that this moment is in.
+    /// The start of the second that contains this time.
     #[must_use]
     pub const fn start_of_second(self) -> Self {
         Self(self.0 / 1000 * 1000)
     }
 
-    /// The time from `earlier` until this moment; zero if `earlier` is later.
+    /// The duration from `earlier` to this time; zero if `earlier` is later.
     pub const fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// Whole seconds from `now` until this moment, rounded up; 0 when it has passed.
+    /// Whole seconds from `now` to this time, rounded up; 0 if this time has passed.
     ///
-    /// Rounded up so that a session just made with a lifetime of 3600 seconds says 3600, not 3599.
+    /// Rounding up makes a new session with a lifetime of 3600 seconds report 3600, not 3599.
     pub const fn seconds_from(self, now: Timestamp) -> u64 {
         self.0.saturating_sub(now.0).div_ceil(1000)
     }
@@ -59,22 +59,21 @@ impl Add<Duration> for Timestamp {
     }
 }
 
-/// Whole milliseconds, the unit in which sessions are timed; as many as there can be for a longer duration.
+/// Whole milliseconds, the unit of all session times. A longer duration than `u64` holds becomes `u64::MAX`.
 pub(crate) fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What a store keeps and looks up in place of a session id: the first 16 bytes of the SHA-256 digest
-/// of the id's text.
+/// Stands for a session id in a store: the first 16 bytes of the SHA-256 digest of the id's text.
 ///
-/// A stolen file, dump or log of keys opens no session, because an id cannot be computed from its key
-/// (OWASP ASVS 5.0 asks for stored tokens to be useless to a thief). The bits are uniform already, so
-/// a hash map may use them as they are; and nobody can steer them, because the node makes every id.
+/// A thief of a file, dump or log gains no session from a key, because nobody can compute an id from its key (OWASP
+/// ASVS 5.0 asks for stored tokens to be useless to a thief). A hash table can use the bits as they are: they are
+/// uniform, and nobody can steer them, because the node makes every id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey([u8; 16]);
 
 impl SessionKey {
-    /// The key of the session that `id` names.
+    /// Computes the key of the session that `id` names.
     pub fn of(id: &str) -> Self {
         let digest: [u8; 32] = Sha256::digest(id.as_bytes()).into();
         let (key, _) = digest
@@ -90,26 +89,26 @@ impl SessionKey {
 }
 
 impl SessionKey {
-    /// The key's bytes as a key again, for a store that kept them.
+    /// Rebuilds a key from the bytes that a store kept.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// The name under which a session that began with this key is shown.
+    /// The handle of a session whose first key is this one.
     pub fn handle(&self) -> Handle {
         Handle(truncated_digest(b"handle", &self.0))
     }
 }
 
-/// Names a session without giving it away: safe to show to its user and to log, and useless for
-/// validating. A session keeps its handle when it is regenerated.
+/// Names a session without giving access to it: safe to display and to log. A handle validates nothing. A session keeps
+/// its handle when it is regenerated.
 ///
-/// A digest of the key under which the session began, so that a store need not keep it.
+/// The handle is a digest of the session's first key, so a store need not keep it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Handle([u8; 16]);
 
 impl Handle {
-    /// The handle that `text` shows; none when it cannot be one.
+    /// Reads a handle from `text`; `None` if `text` has another form.
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 16];
         match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
@@ -118,7 +117,7 @@ impl Handle {
         }
     }
 
-    /// The handle's bytes as a handle again, for a store that kept them.
+    /// Rebuilds a handle from the bytes that a store kept.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
@@ -139,18 +138,18 @@ impl fmt::Display for Handle {
     }
 }
 
-/// What a session is bound to: a digest of an opaque property of its client, such as the fingerprint of a
-/// certificate. Compared in constant time, so that timing tells nothing of how much of a guess was right.
+/// Ties a session to its client: a digest of an opaque property of the client, such as the fingerprint of its
+/// certificate. Comparison takes constant time, so its timing does not reveal how much of a guess was right.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding([u8; 16]);
 
 impl Binding {
-    /// The binding to the client of which `property` is true.
+    /// Computes the binding to a client that has this `property`.
     pub fn to(property: &str) -> Self {
         Self(truncated_digest(b"binding", property.as_bytes()))
     }
 
-    /// The binding's bytes as a binding again, for a store that kept them.
+    /// Rebuilds a binding from the bytes that a store kept.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
@@ -169,7 +168,7 @@ impl PartialEq for Binding {
 
 impl Eq for Binding {}
 
-/// Half of a SHA-256 digest. `purpose` keeps digests for different ends apart, even of the same bytes.
+/// The first half of a SHA-256 digest. `purpose` separates digests of the same bytes that serve different purposes.
 pub(crate) fn truncated_digest(purpose: &[u8], bytes: &[u8]) -> [u8; 16] {
     let digest: [u8; 32] = Sha256::new()
         .chain_update(purpose)
@@ -183,20 +182,20 @@ pub(crate) fn truncated_digest(purpose: &[u8], bytes: &[u8]) -> [u8; 16] {
     *half
 }
 
-/// The times of one session, and the rules of life and death that follow from them.
+/// The times of one session, and the rules that decide when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
-    /// When the session was created. Nothing changes it.
+    /// When the session was created. Never changes.
     pub created_at: Timestamp,
     /// When the user last authenticated (OpenID Connect's `auth_time`).
     pub auth_time: Timestamp,
-    /// When the session was last used. Its creation counts.
+    /// When the session was last used. Its creation counts as a use.
     pub last_used_at: Timestamp,
-    /// When the session ends, however much it is used: the absolute timeout of the OWASP Session Management
-    /// Cheat Sheet (ASVS 5.0, 7.3.2).
+    /// When the session ends, however often it is used: the absolute timeout of the OWASP Session Management Cheat
+    /// Sheet (ASVS 5.0, 7.3.2).
     pub ends_at: Timestamp,
-    /// For how long the session may go unused, in milliseconds: the idle timeout (ASVS 5.0, 7.3.1).
-    /// [`Lifetime::NEVER_IDLE`] when it has none.
+    /// How many milliseconds the session may go unused: the idle timeout (ASVS 5.0, 7.3.1). [`Lifetime::NEVER_IDLE`] if
+    /// the session has none.
     pub idle_timeout_millis: u64,
 }
 
@@ -204,7 +203,7 @@ impl Lifetime {
     /// The idle timeout of a session that has none.
     pub const NEVER_IDLE: u64 = u64::MAX;
 
-    /// The lifetime of a session created at `now`, for whose user that is also when they authenticated.
+    /// Begins the lifetime of a session at `now`. Its user counts as authenticated at `now`.
     pub fn begin(now: Timestamp, ttl: Duration, idle_timeout: Option<Duration>) -> Self {
         Self {
             created_at: now,
@@ -215,7 +214,7 @@ impl Lifetime {
         }
     }
 
-    /// The first moment at which the session is no longer live if it is not used again.
+    /// The first moment at which the session is no longer live, unless it is used again.
     pub fn expires_at(&self) -> Timestamp {
         let idle = Timestamp(self.last_used_at.0.saturating_add(self.idle_timeout_millis));
         self.ends_at.min(idle)
@@ -228,59 +227,58 @@ impl Lifetime {
         now < self.expires_at()
     }
 
-    /// Notes a use, which puts the idle timeout off, but never beyond the end.
+    /// Records a use, which restarts the idle timeout but never extends the lifetime.
     pub fn use_at(&mut self, now: Timestamp) {
         self.last_used_at = self.last_used_at.max(now);
     }
 
-    /// Notes that the user has authenticated again: the lifetime starts afresh, as long as it was.
+    /// Records that the user authenticated again: the lifetime restarts with its original length.
     pub fn reauthenticate(&mut self, now: Timestamp) {
         let ttl = self.ends_at.since(self.auth_time);
         self.auth_time = now;
         self.ends_at = now + ttl;
     }
 
-    /// How long ago the user authenticated, in whole seconds, if that is more than `max_age` seconds: then
-    /// they have to authenticate again (OpenID Connect Core 1.0, `max_age`). Rounded up, so that it is more
-    /// than `max_age` in whole seconds too.
+    /// How many whole seconds ago the user authenticated, if more than `max_age` seconds have passed; then the user has
+    /// to authenticate again (OpenID Connect Core 1.0, `max_age`). Rounded up, so the result is greater than `max_age`.
     pub fn auth_age_beyond(&self, now: Timestamp, max_age: u64) -> Option<u64> {
         let millis = now.0.saturating_sub(self.auth_time.0);
         (millis > max_age.saturating_mul(1000)).then(|| millis.div_ceil(1000))
     }
 }
 
-/// What becomes of a user who is to have more sessions than they may.
+/// What a store does when a user has reached the limit of sessions and creates another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnUserLimit {
-    /// Their oldest sessions end.
+    /// It ends the user's oldest sessions.
     #[default]
     EvictOldest,
-    /// The new session is refused.
+    /// It refuses the new session.
     Reject,
 }
 
-/// What follows when an id is presented that was retired by a regeneration.
+/// What to do when a retired id is presented after its grace period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnReuse {
-    /// Nothing.
+    /// The id is invalid, and nothing else happens.
     #[default]
     Ignore,
-    /// The session ends, since one of those who use it has stolen it.
+    /// The session ends, because somebody has stolen an id of it.
     Revoke,
 }
 
-/// The rules that are the same for all sessions of a store.
+/// The rules that apply to all sessions of a store.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// How many live sessions a store holds.
+    /// How many live sessions the store may hold.
     pub max_sessions: usize,
     /// How many live sessions a user may have.
     pub max_sessions_per_user: Option<usize>,
-    /// What happens beyond that.
+    /// What happens when a user exceeds that number.
     pub on_user_limit: OnUserLimit,
-    /// For how long an id that was retired by a regeneration still validates and destroys its session.
+    /// The grace period: how long a retired id still validates and destroys its session after a regeneration.
     pub rotation_grace: Duration,
-    /// What happens when a retired id turns up after that.
+    /// What happens when a retired id is presented after its grace period.
     pub on_reuse: OnReuse,
 }
 
@@ -297,19 +295,19 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Whether ids that are retired have to be remembered at all.
+    /// Whether a store has to remember retired ids at all.
     pub fn remembers_retired(&self) -> bool {
         self.on_reuse == OnReuse::Revoke || !self.rotation_grace.is_zero()
     }
 
-    /// Whether an id that was retired at `retired_at` is still in its grace. The end is exclusive.
+    /// Whether an id that was retired at `retired_at` is still in its grace period at `now`. The end is exclusive.
     pub fn in_grace(&self, now: Timestamp, retired_at: Timestamp) -> bool {
         now < retired_at + self.rotation_grace
     }
 }
 
-/// How many retired ids a session remembers; the oldest are forgotten beyond that, so that no peer can fill the
-/// memory by regenerating.
+/// How many retired ids a session remembers. It forgets the oldest beyond that, so no peer can fill the memory by
+/// regenerating.
 pub const MAX_RETIRED_IDS: usize = 256;
 
 #[cfg(test)]
@@ -332,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_use_puts_the_idle_timeout_off_but_not_beyond_the_end() {
+    fn a_use_restarts_the_idle_timeout_and_never_extends_the_lifetime() {
         let mut life = Lifetime::begin(NOON, millis(10_000), Some(millis(4_000)));
         assert!(life.is_live(NOON + millis(3_999)));
         assert!(!life.is_live(NOON + millis(4_000)));
@@ -342,13 +340,13 @@ mod tests {
         life.use_at(NOON + millis(7_998));
         assert!(life.is_live(NOON + millis(9_999)));
         assert!(!life.is_live(NOON + millis(10_000)));
-        // A use that is told of late takes nothing back.
+        // An earlier use that is recorded late changes nothing.
         life.use_at(NOON);
         assert!(life.is_live(NOON + millis(9_999)));
     }
 
     #[test]
-    fn authenticating_again_starts_the_lifetime_afresh_as_long_as_it_was() {
+    fn reauthentication_restarts_the_lifetime_with_its_original_length() {
         let mut life = Lifetime::begin(NOON, millis(10_000), None);
         for again in [7_000, 15_000] {
             life.reauthenticate(NOON + millis(again));
@@ -383,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handle_is_22_characters_that_say_nothing_of_the_key_but_which_it_is() {
+    fn a_handle_has_22_characters_and_differs_for_each_key() {
         let handle = SessionKey::of("abc123").handle();
         let text = handle.to_string();
         assert_eq!(text.len(), 22);
@@ -396,14 +394,14 @@ mod tests {
     }
 
     #[test]
-    fn a_binding_is_equal_to_one_to_the_same_property_only() {
+    fn bindings_are_equal_only_for_the_same_property() {
         assert!(Binding::to("a") == Binding::to("a"));
         assert!(Binding::to("a") != Binding::to("b"));
         assert_ne!(Binding::to("a").as_bytes(), SessionKey::of("a").as_bytes());
     }
 
     #[test]
-    fn a_new_session_says_its_whole_lifetime_during_its_first_second() {
+    fn a_new_session_reports_its_whole_lifetime_during_its_first_second() {
         let end = Lifetime::begin(NOON, Duration::from_secs(3600), None).expires_at();
         assert_eq!(end.seconds_from(NOON), 3600);
         assert_eq!(end.seconds_from(NOON + millis(999)), 3600);
@@ -421,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn time_beyond_the_end_of_counting_stays_at_the_end() {
+    fn times_beyond_the_maximum_stay_at_the_maximum() {
         let end_of_time = Timestamp::from_millis(u64::MAX);
         assert_eq!(NOON + Duration::MAX, end_of_time);
         assert_eq!(end_of_time + millis(1), end_of_time);

@@ -1,10 +1,10 @@
-//! Signals: stopping on SIGTERM and SIGINT, between batches and never within one, and what is to happen on SIGHUP.
+//! Handles signals. SIGTERM and SIGINT stop the node between batches, never within one; SIGHUP calls a function.
 //!
-//! A blocked read cannot be interrupted without `unsafe`, and waiting with `poll` would cost every lone
-//! request a system call. So a second thread waits for signals. While the node waits for input, nothing is
-//! in hand and that thread may end the process; while the node works on a batch, the thread only leaves word,
-//! and the node's next read fails with [`Stopped`]. It fails rather than ends, since the half of a line that may
-//! have arrived is not a last line.
+//! A blocked read cannot be interrupted without `unsafe`, and waiting with `poll` would cost every lone request a
+//! system call. So a second thread waits for signals. While the node waits for input, it holds no work, and the thread
+//! may end the process. While the node works on a batch, the thread only sets a flag, and the node's next read fails
+//! with [`Stopped`]. The read must fail rather than report the end of the input, because a half-read line is not a last
+//! line.
 
 use std::fs;
 use std::io::{self, Read};
@@ -22,38 +22,40 @@ use crate::stderr;
 const WORKING: u8 = 0;
 /// The node waits for input.
 const WAITING: u8 = 1;
-/// A signal has come.
+/// A signal has arrived.
 const STOPPING: u8 = 2;
 
-/// Why a read failed: the process was asked to stop. Everything that was taken up has been answered.
+/// The error of a read after a signal. The node has answered everything that it has read.
 #[derive(Debug, thiserror::Error)]
 #[error("asked to stop")]
 pub struct Stopped;
 
 impl Stopped {
-    /// Whether this is why a read failed.
-    pub fn is_why(error: &io::Error) -> bool {
+    /// Whether this error is the cause of `error`.
+    pub fn is_cause_of(error: &io::Error) -> bool {
         matches!(error.get_ref(), Some(inner) if inner.is::<Self>())
     }
 }
 
-/// An input that can be read until the process is asked to stop.
+/// An input that fails with [`Stopped`] once the process is asked to stop.
 pub struct UntilSignal<R> {
     input: R,
     state: Arc<AtomicU8>,
 }
 
 impl<R: Read> UntilSignal<R> {
-    /// Wraps `input`, and from now on SIGTERM and SIGINT stop it. A second signal ends the process at once,
-    /// whatever it is doing: the way out when nobody reads the replies. A signal that the process was started
-    /// to ignore stays ignored: a shell without job control starts `session-node &` so that Ctrl-C spares it.
+    /// Wraps `input`. From now on SIGTERM and SIGINT stop it.
     ///
-    /// SIGHUP calls `on_hang_up` at once, on the thread that waits for signals. It stops nothing, so it needs no
-    /// ignoring.
+    /// A second signal ends the process at once, whatever it is doing, in case nobody reads the replies. A signal that
+    /// the process ignored when it started stays ignored: a shell without job control starts `session-node &` that way,
+    /// so that Ctrl-C spares it.
+    ///
+    /// SIGHUP calls `on_hang_up` at once, on the thread that waits for signals. It is handled even if it was ignored,
+    /// because it stops nothing.
     ///
     /// # Errors
     ///
-    /// When the signals cannot be handled or the thread cannot be started.
+    /// If the signals cannot be handled or the thread cannot be started.
     pub fn new(input: R, on_hang_up: impl Fn() + Send + 'static) -> io::Result<Self> {
         let state = Arc::new(AtomicU8::new(WORKING));
         let ignored = ignored_signals();
@@ -61,7 +63,7 @@ impl<R: Read> UntilSignal<R> {
             .into_iter()
             .filter(|signal| !ignored.contains(signal));
         let mut signals = Signals::new(stopping.chain([SIGHUP]))?;
-        let seen = Arc::clone(&state);
+        let shared_state = Arc::clone(&state);
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
@@ -70,10 +72,10 @@ impl<R: Read> UntilSignal<R> {
                         on_hang_up();
                         continue;
                     }
-                    match seen.swap(STOPPING, Ordering::AcqRel) {
+                    match shared_state.swap(STOPPING, Ordering::AcqRel) {
                         WORKING => {}
                         WAITING => exit(0),
-                        // What a shell reports of a process that a signal ended.
+                        // A shell reports this status for a process that a signal ended.
                         _ => exit(128 + signal),
                     }
                 }
@@ -81,14 +83,14 @@ impl<R: Read> UntilSignal<R> {
         Ok(Self { input, state })
     }
 
-    fn moves(&self, from: u8, to: u8) -> bool {
+    fn transition(&self, from: u8, to: u8) -> bool {
         self.state
             .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
 }
 
-/// The signals that the process was started to ignore. Outside of Linux, none are known.
+/// The signals that the process ignored when it started. Only Linux tells; elsewhere the list is empty.
 fn ignored_signals() -> Vec<i32> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -98,7 +100,7 @@ fn ignored_signals() -> Vec<i32> {
     (1..=64).filter(is_ignored).collect()
 }
 
-/// Ends the process, which skips the end of `main`.
+/// Ends the process. `process::exit` skips the end of `main`, so this flushes stderr first.
 fn exit(status: i32) -> ! {
     stderr::flush();
     process::exit(status)
@@ -106,12 +108,12 @@ fn exit(status: i32) -> ! {
 
 impl<R: Read> Read for UntilSignal<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !self.moves(WORKING, WAITING) {
+        if !self.transition(WORKING, WAITING) {
             return Err(io::Error::other(Stopped));
         }
         let arrived = self.input.read(buffer);
-        if !self.moves(WAITING, WORKING) {
-            // The process is ending at this moment. What arrived was never taken up.
+        if !self.transition(WAITING, WORKING) {
+            // The process is about to end, so nobody will handle what arrived.
             return Err(io::Error::other(Stopped));
         }
         arrived

@@ -1,29 +1,29 @@
-//! Where sessions are kept, as far as the [rules](super::rules) need to know: what a store in Rust has to implement.
+//! What a store in Rust implements so that the [rules](super::rules) can act on its sessions.
 
 use crate::session::{Binding, Lifetime, SessionKey, Timestamp};
 
 /// How many sessions the default of [`Records::remove_all`] holds at a time.
 const REMOVED_AT_A_TIME: usize = 256;
 
-/// Where sessions are kept.
+/// Keeps sessions and finds them.
 ///
-/// A record is how the place refers to a session that it has found: a slot, or a row. It stays good until its session
-/// is removed.
+/// A record refers to a session that was found, for example by a slot or a row. It stays valid until its session is
+/// removed.
 ///
 /// # Errors
 ///
-/// Every method that fails has changed nothing.
+/// A method that fails has changed nothing.
 #[allow(clippy::missing_errors_doc, reason = "said once for all methods")]
 pub trait Records {
-    /// A session that was found.
+    /// Refers to a session that was found.
     type Record: PartialEq;
-    /// Why a place cannot do what it is asked.
+    /// Why a method failed.
     type Error;
 
-    /// The session whose key this is, or once was.
+    /// Finds the session that has this key now or had it earlier.
     fn find(&mut self, key: &SessionKey) -> Result<Option<Found<Self::Record>>, Self::Error>;
 
-    /// A user's sessions in the order of their creation, from behind `after` on, `at_most` so many.
+    /// Lists up to `at_most` sessions of a user in the order of their creation, starting after `after`.
     fn of_user(
         &mut self,
         user: &str,
@@ -31,26 +31,26 @@ pub trait Records {
         at_most: usize,
     ) -> Result<Vec<Self::Record>, Self::Error>;
 
-    /// Sessions that may have expired by `by`, `at_most` so many. It may leave out one that has expired within the
-    /// present second, and none that expired before.
+    /// Lists up to `at_most` sessions that may have expired by `by`. The list may omit a session that expired within
+    /// the present second, but none that expired earlier.
     fn due(&mut self, by: Timestamp, at_most: usize) -> Result<Vec<Self::Record>, Self::Error>;
 
-    /// How many sessions there are, those that have expired and are not yet removed included, and of how many users.
+    /// Counts the sessions and their users. Expired sessions count until they are removed.
     fn totals(&mut self) -> Result<Totals, Self::Error>;
 
-    /// What is kept of a session.
+    /// Reads a session.
     fn session<'r>(&'r self, record: &'r Self::Record) -> Session<'r>;
 
-    /// Sees to it that there is room for a session, or a new key, and for this data, before anything is changed.
+    /// Makes sure, before anything changes, that memory suffices for one more session or key and for this data.
     fn reserve(&mut self, data: Option<&str>) -> Result<(), Self::Error> {
         let _ = data;
         Ok(())
     }
 
-    /// Adds a session. If another has its key, the other is removed.
+    /// Adds a session. If another session has its key, removes the other.
     fn insert(&mut self, new: &NewSession<'_>) -> Result<Self::Record, Self::Error>;
 
-    /// Notes a use, which has changed the times of a session to `lifetime`.
+    /// Records a use of a session, whose times are now `lifetime`.
     fn touch(&mut self, record: &Self::Record, lifetime: &Lifetime) -> Result<(), Self::Error> {
         let change = Change {
             lifetime: *lifetime,
@@ -63,17 +63,17 @@ pub trait Records {
     /// Changes a session.
     fn change(&mut self, record: &Self::Record, change: &Change<'_>) -> Result<(), Self::Error>;
 
-    /// Forgets retired keys of a session, from the oldest on, as long as `is_enough` does not hold of when the oldest
-    /// was retired and how many there are.
+    /// Forgets a session's retired keys, oldest first, until `is_enough` returns true. `is_enough` receives the time
+    /// when the oldest remaining key was retired, and the number of remaining keys.
     fn forget_retired(
         &mut self,
         record: &Self::Record,
         is_enough: impl Fn(Timestamp, usize) -> bool,
     ) -> Result<(), Self::Error>;
 
-    /// Puts off when a session is due, which has not expired, to when it will have expired unless it is used. For
-    /// places whose [`Records::due`] gives sessions that were used meanwhile.
-    fn look_later(&mut self, record: &Self::Record) -> Result<(), Self::Error> {
+    /// Postpones the check of a session that has not expired until the time when it expires unless it is used. Only
+    /// needed where [`Records::due`] also lists sessions that were used meanwhile.
+    fn reschedule(&mut self, record: &Self::Record) -> Result<(), Self::Error> {
         let _ = record;
         Ok(())
     }
@@ -96,71 +96,71 @@ pub trait Records {
     }
 }
 
-/// What is kept of a session.
+/// The stored fields of a session.
 #[derive(Clone, Copy)]
 pub struct Session<'r> {
-    /// Whose it is.
+    /// The user's name.
     pub user: &'r str,
-    /// The key with which it began: its handle is made of it.
+    /// The key with which the session began. Its digest is the session's handle.
     pub first_key: SessionKey,
-    /// Its times, as far as they are known.
+    /// The session's times, as far as the store knows them.
     pub lifetime: Lifetime,
-    /// What the application keeps in it: a JSON object.
+    /// The application's data: a JSON object.
     pub data: Option<&'r str>,
-    /// What it is bound to.
+    /// The binding to the client.
     pub binding: Option<&'r Binding>,
 }
 
-/// What a key leads to.
+/// The session that a key leads to.
 pub enum Found<R> {
-    /// The session whose key it is.
+    /// The key is the session's present key.
     Current(R),
-    /// The session whose key it was.
+    /// The key is a retired key of the session.
     Retired {
         /// The session.
         record: R,
-        /// Since when the key is no longer its own.
+        /// When a regeneration retired the key.
         at: Timestamp,
     },
 }
 
-/// A session that is to begin.
+/// A session to add.
 pub struct NewSession<'a> {
-    /// Its key.
+    /// The session's key.
     pub key: SessionKey,
-    /// Whose it is.
+    /// The user's name.
     pub user: &'a str,
-    /// Its times.
+    /// The session's times.
     pub lifetime: Lifetime,
-    /// Its data, if it has any: a JSON object.
+    /// The application's data, if any: a JSON object.
     pub data: Option<&'a str>,
-    /// What it is bound to, if it is.
+    /// The binding to the client, if any.
     pub binding: Option<&'a Binding>,
 }
 
-/// What changes in a session.
+/// A change of a session.
 pub struct Change<'a> {
-    /// The times that it has from now on.
+    /// The session's new times.
     pub lifetime: Lifetime,
-    /// What replaces its data, if it is to be replaced.
+    /// The new data, or `None` to keep the present data.
     pub data: Option<&'a str>,
-    /// What replaces its key, if it is to be replaced.
+    /// The new key, or `None` to keep the present key.
     pub new_key: Option<NewKey>,
 }
 
-/// A key that a session is to have.
+/// A key that replaces a session's present key.
 pub struct NewKey {
-    /// The key.
+    /// The new key.
     pub key: SessionKey,
-    /// When the present key is retired, if it is to be remembered.
+    /// When the present key was retired, or `None` to forget it.
     pub retired_at: Option<Timestamp>,
 }
 
-/// How many sessions a place holds, and of how many users.
+/// The numbers of sessions and of users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Sessions, those that have expired and are not yet removed included.
+    /// The number of sessions. Expired sessions count until they are removed.
     pub sessions: u64,
-    /// Users who have some.
+    /// The number of users who have a session.
     pub users: u64,
 }

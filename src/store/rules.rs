@@ -483,7 +483,7 @@ impl<R: Records> Rules<'_, R> {
             left -= due.len();
             for record in due {
                 if self.records.session(&record).lifetime.is_live(self.now) {
-                    self.records.look_later(&record)?;
+                    self.records.reschedule(&record)?;
                 } else {
                     self.expire(&record)?;
                 }

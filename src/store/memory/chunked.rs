@@ -1,10 +1,10 @@
-//! A growing row of values in chunks that never move: growing costs one chunk's allocation and copies no value,
-//! however many there are.
+//! A growing array of values in chunks that never move. Growing allocates one chunk and copies no value, however many
+//! values there are.
 
 use std::ops::{Index, IndexMut};
 
-/// Values in a chunk: with 64 bytes a value, a quarter of a mebibyte, which is small beside what an allocator
-/// hands out without a pause, and large beside the pointer to it.
+/// The number of values in a chunk. A chunk of 64-byte values takes 256 KiB: little enough for an allocator to supply
+/// without a pause, and much more than the pointer to the chunk.
 pub const CHUNK: usize = 4096;
 
 /// Values by number, counted from 0.
@@ -34,8 +34,8 @@ impl<T> Chunked<T> {
         }
     }
 
-    /// Drops the last chunk, with the values in it. False when there is none left.
-    pub fn drop_chunk(&mut self) -> bool {
+    /// Frees the last chunk with its values. Returns false if no chunk was left.
+    pub fn free_chunk(&mut self) -> bool {
         self.chunks.pop().is_some()
     }
 

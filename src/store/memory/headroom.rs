@@ -1,5 +1,5 @@
-//! Whether the system still has memory to give: asked before the store grows, since an allocation that fails would end
-//! the process, and with it all sessions.
+//! Checks that the system can still supply memory before the store grows, because a failed allocation would end the
+//! process and with it all sessions.
 
 use std::hint::black_box;
 
@@ -7,13 +7,13 @@ use tracing::{info, warn};
 
 use crate::outage::{Outage, Turn};
 
-/// How far the store may grow until it asks again.
+/// How many bytes the store may grow before it checks again.
 const STEP_BYTES: usize = 32 << 20;
 
-/// What is left for everything else: lines, replies, the memory between pieces of memory.
+/// How many bytes must remain for everything else: lines, replies and gaps between allocations.
 const SPARE_BYTES: usize = 32 << 20;
 
-/// How much memory the store may use.
+/// Tracks how much memory the store may use.
 pub struct Headroom {
     granted_bytes: usize,
     outage: Outage,
@@ -27,26 +27,28 @@ impl Headroom {
         }
     }
 
-    /// Whether the store may use so much in all. What it used before, it may use again: memory that ended sessions
-    /// leave stays with the process.
+    /// Whether the store may use `bytes` in all. It may always reuse what it used before, because the process keeps the
+    /// memory of ended sessions.
     pub fn allows(&mut self, bytes: usize) -> bool {
         bytes <= self.granted_bytes || self.grant(bytes)
     }
 
     #[cold]
     fn grant(&mut self, bytes: usize) -> bool {
-        // So large a piece is fetched from the system and given back to it, and as nothing is written to it, it never
-        // exists.
+        // An allocation this large comes straight from the system and goes straight back. Nothing writes to it, so it
+        // takes no physical memory.
         let mut piece = Vec::<u8>::new();
         let is_there = piece.try_reserve_exact(STEP_BYTES + SPARE_BYTES).is_ok();
-        // Without this, the compiler would see that nobody needs the piece.
+        // Keeps the compiler from removing the unused allocation.
         black_box(&piece);
         if is_there {
             self.granted_bytes = bytes + STEP_BYTES;
         }
         match self.outage.note(!is_there) {
             Some(Turn::Begins) => {
-                warn!("out of memory: what needs more of it is refused, and the rest goes on");
+                warn!(
+                    "out of memory: requests that need more are refused, and the others are served"
+                );
             }
             Some(Turn::Ends) => info!("there is memory again"),
             None => {}

@@ -1,38 +1,37 @@
-//! From a hash to a slot, in a hash table that grows by one bucket at a time, so that no insertion has to wait
-//! until a table of millions has moved: linear hashing (Litwin, 1980).
+//! Maps hashes to slots in a hash table that grows by one bucket at a time (linear hashing, Litwin 1980). So no
+//! insertion waits for a table of millions to move.
 //!
-//! A bucket is a cache line, so a search waits for memory once. Buckets are split in turn, whichever of them is
-//! the fullest; one that is full before its turn goes on in an overflow bucket. An entry carries 32 bits of
-//! its hash, so a bucket can be split without a look at what its slots hold, and a search seldom looks at a
-//! slot in vain.
+//! Each bucket is one cache line, so a search waits for memory once. Buckets are split in turn, whichever is the
+//! fullest; a bucket that fills up before its turn continues in an overflow bucket. Each entry carries 32 bits of its
+//! hash, so a split reads no slot, and a search rarely reads a wrong slot.
 
 use super::chunked::Chunked;
 use super::slab::Slot;
 
-/// What fits into a cache line beside the number of an overflow bucket.
+/// The number of entries in a bucket. They fill a cache line together with the number of an overflow bucket.
 const BUCKET: usize = 7;
 
-/// Entries a bucket on average. Buckets that are still to be split hold up to twice as many: with more than this,
-/// many of those would overflow; with fewer, more memory would lie idle.
+/// The average number of entries per bucket. Buckets that are still to be split hold up to twice as many. With a higher
+/// average many of them would overflow; with a lower one, more memory would be unused.
 const LOAD: usize = 4;
 
-/// The number of no overflow bucket.
+/// Stands for no overflow bucket.
 const NONE: u32 = u32::MAX;
 
-/// Slots by hash. What the slots hold, and whether it is what is looked for, the caller knows.
+/// Slots by hash. Only the caller knows what a slot holds.
 pub struct Index<T> {
     len: usize,
     buckets: Chunked<Bucket<T>>,
     overflow: Chunked<Bucket<T>>,
-    /// The first of the overflow buckets that are not in use; the others follow it by `next`.
-    spare: u32,
+    /// The first unused overflow bucket. The others follow through `next`.
+    first_spare: u32,
 }
 
 #[repr(align(64))]
 struct Bucket<T> {
-    /// In no order; those without a slot are free.
+    /// Entries in no order. An entry without a slot is free.
     entries: [Entry<T>; BUCKET],
-    /// The overflow bucket in which this one goes on.
+    /// The overflow bucket that continues this bucket, or [`NONE`].
     next: u32,
 }
 
@@ -67,23 +66,23 @@ impl<T> Index<T> {
             len: 0,
             buckets,
             overflow: Chunked::new(),
-            spare: NONE,
+            first_spare: NONE,
         }
     }
 
-    /// Frees one chunk. To be called until it returns false.
-    pub fn drop_chunk(&mut self) -> bool {
-        self.buckets.drop_chunk() || self.overflow.drop_chunk()
+    /// Frees one chunk; call until it returns false.
+    pub fn free_chunk(&mut self) -> bool {
+        self.buckets.free_chunk() || self.overflow.free_chunk()
     }
 
-    /// The slot of this hash that `is_it`.
-    pub fn find(&self, hash: u32, is_it: impl Fn(Slot<T>) -> bool) -> Option<Slot<T>> {
+    /// Finds the slot with this hash for which `is_match` returns true.
+    pub fn find(&self, hash: u32, is_match: impl Fn(Slot<T>) -> bool) -> Option<Slot<T>> {
         let mut bucket = &self.buckets[self.home(hash)];
         loop {
             let found = bucket
                 .entries
                 .iter()
-                .find(|entry| entry.hash == hash && !entry.is_free() && is_it(entry.slot));
+                .find(|entry| entry.hash == hash && !entry.is_free() && is_match(entry.slot));
             if let Some(entry) = found {
                 return Some(entry.slot);
             }
@@ -91,20 +90,20 @@ impl<T> Index<T> {
         }
     }
 
-    /// Reads the place where a search for this hash begins, so that the search finds it in the cache.
-    pub fn touch(&self, hash: u32) -> u32 {
+    /// Reads the cache line where a search for this hash begins, so that the search finds it in the cache.
+    pub fn prefetch(&self, hash: u32) -> u32 {
         self.buckets[self.home(hash)].next
     }
 
-    /// The slot that [`Self::find`] is likely to find. Without a branch that depends on the entries, which the
-    /// processor could not foresee.
-    pub fn likely(&self, hash: u32) -> Slot<T> {
+    /// Guesses the slot that [`Self::find`] will find. No branch depends on the entries, because the processor could
+    /// not predict it.
+    pub fn guess(&self, hash: u32) -> Slot<T> {
         let bucket = &self.buckets[self.home(hash)];
-        bucket.entries.iter().fold(Slot::NONE, |likely, entry| {
+        bucket.entries.iter().fold(Slot::NONE, |guess, entry| {
             if entry.hash == hash {
                 entry.slot
             } else {
-                likely
+                guess
             }
         })
     }
@@ -117,14 +116,14 @@ impl<T> Index<T> {
         self.place(Entry { hash, slot });
     }
 
-    /// Takes out the entry of this hash and `slot`, if there is one. A slot may have entries of other hashes.
+    /// Removes the entry with this hash and `slot`, if any. A slot may have entries with other hashes.
     pub fn remove(&mut self, hash: u32, slot: Slot<T>) {
         let home = self.home(hash);
         let mut bucket = &mut self.buckets[home];
         loop {
             let entries = &mut bucket.entries;
-            let is_it = |entry: &&mut Entry<T>| entry.hash == hash && entry.slot == slot;
-            if let Some(entry) = entries.iter_mut().find(is_it) {
+            let is_match = |entry: &&mut Entry<T>| entry.hash == hash && entry.slot == slot;
+            if let Some(entry) = entries.iter_mut().find(is_match) {
                 *entry = Entry::FREE;
                 self.len -= 1;
                 return;
@@ -137,9 +136,9 @@ impl<T> Index<T> {
         }
     }
 
-    /// The number of the bucket in which an entry of this hash begins its way: what the hash's low bits say, as many
-    /// as it takes to number all buckets. Where there is no such bucket yet, its entries are still in the one
-    /// that it will be split from, whose number has a bit less.
+    /// The number of the bucket where the search for this hash begins. The hash's low bits give the number, as many
+    /// bits as it takes to number all buckets. If that bucket does not exist yet, its entries are still in the bucket
+    /// that will be split into both, whose number lacks the highest bit.
     fn home(&self, hash: u32) -> usize {
         let power = self.buckets.len().next_power_of_two();
         let number = hash as usize & (power - 1);
@@ -171,19 +170,19 @@ impl<T> Index<T> {
         added.entries[0] = entry;
     }
 
-    /// An overflow bucket without entries.
+    /// Takes an overflow bucket without entries.
     fn take_spare(&mut self) -> u32 {
-        if self.spare == NONE {
+        if self.first_spare == NONE {
             self.overflow.push(Bucket::EMPTY);
             return u32::try_from(self.overflow.len() - 1)
                 .expect("there are fewer overflow buckets than slots");
         }
-        let number = self.spare;
-        self.spare = self.overflow[number as usize].next;
+        let number = self.first_spare;
+        self.first_spare = self.overflow[number as usize].next;
         number
     }
 
-    /// Adds a bucket, and moves into it those entries that now belong there.
+    /// Adds a bucket, and moves the entries that now belong there.
     fn split_one(&mut self) {
         let new = self.buckets.len();
         let old = new - (1 << new.ilog2());
@@ -200,7 +199,7 @@ impl<T> Index<T> {
                 return;
             };
             left = std::mem::replace(next, Bucket::EMPTY);
-            next.next = std::mem::replace(&mut self.spare, number);
+            next.next = std::mem::replace(&mut self.first_spare, number);
         }
     }
 }
@@ -212,11 +211,11 @@ mod tests {
     use std::collections::HashMap;
 
     #[test]
-    fn finds_what_is_in_it_and_nothing_else_through_growth_and_removal() {
+    fn the_index_finds_exactly_its_entries_through_growth_and_removal() {
         let mut slab = Slab::new();
         let mut index = Index::new();
         let mut model = HashMap::new();
-        // Many equal hashes, and many that differ in high bits alone, so that buckets overflow.
+        // Many hashes are equal, and many differ only in high bits, so that buckets overflow.
         let hash = |n: u32| (n % 3) << 28 | (n * 7919 % 61) << 4;
         let mut random = 1_u64;
         for step in 0..20_000 {
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn with_hashes_as_good_as_random_few_buckets_overflow() {
+    fn few_buckets_overflow_with_random_hashes() {
         let mut slab = Slab::new();
         let mut index = Index::new();
         for n in 0..100_000_u32 {
@@ -271,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_is_not_there_is_neither_found_nor_removed() {
+    fn a_missing_entry_is_neither_found_nor_removed() {
         let mut slab = Slab::new();
         let mut index = Index::new();
         let slots = [(); 2].map(|()| slab.insert(()));

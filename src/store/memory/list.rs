@@ -1,16 +1,16 @@
-//! Lists that run through the values of a slab: joining one and leaving it from the middle take a few steps,
-//! however long it is, and eight bytes a value.
+//! Linked lists through the values of a slab. A value joins at the end and leaves from anywhere in a few steps, however
+//! long the list is. A list costs eight bytes per value.
 
 use super::slab::{Slab, Slot};
 
-/// A value's place in one list.
+/// A value's neighbours in one list.
 pub struct Links<T> {
     previous: Slot<T>,
     next: Slot<T>,
 }
 
 impl<T> Links<T> {
-    /// In no list.
+    /// The links of a value that is in no list.
     pub const NONE: Self = Self {
         previous: Slot::NONE,
         next: Slot::NONE,
@@ -18,13 +18,13 @@ impl<T> Links<T> {
 }
 
 impl<T> Links<T> {
-    /// The member behind this one, or none.
+    /// The next member, or [`Slot::NONE`].
     pub fn next(&self) -> Slot<T> {
         self.next
     }
 }
 
-/// The members of a list from `first` on, which may be none.
+/// Iterates over the members of a list from `first` on, which may be [`Slot::NONE`].
 pub fn iterate<'a, T>(
     first: Slot<T>,
     slab: &'a Slab<T>,
@@ -34,7 +34,7 @@ pub fn iterate<'a, T>(
     std::iter::successors(member(first), move |slot| member(links(&slab[*slot]).next))
 }
 
-/// The ends of a list, oldest member first.
+/// The two ends of a list, which begins with the oldest member.
 pub struct List<T> {
     first: Slot<T>,
     last: Slot<T>,
@@ -46,7 +46,7 @@ impl<T> List<T> {
         last: Slot::NONE,
     };
 
-    /// The member that has been here longest.
+    /// The oldest member, or [`Slot::NONE`].
     pub fn first(&self) -> Slot<T> {
         self.first
     }
@@ -55,7 +55,7 @@ impl<T> List<T> {
         self.first.is_none()
     }
 
-    /// Adds `slot` at the end. `links` says which of a value's links this list runs through.
+    /// Adds `slot` at the end. `links` selects the links of a value that belong to this list.
     pub fn push(
         &mut self,
         slab: &mut Slab<T>,
@@ -74,7 +74,7 @@ impl<T> List<T> {
         };
     }
 
-    /// Takes `slot`, which has to be a member, out of the list.
+    /// Removes `slot`, which must be a member.
     pub fn remove(
         &mut self,
         slab: &mut Slab<T>,

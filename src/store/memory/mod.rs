@@ -1,11 +1,11 @@
-//! The default store: sessions in memory, gone when the process ends.
+//! The default store: sessions in memory, which end with the process.
 //!
-//! Sessions stand in a slab. A hash index finds them by key, another finds users by name, and two kinds of
-//! lists run through them: the sessions of one user, and the sessions that expire in the same second. Every
-//! operation removes a few sessions that have expired, so that memory is given back while the store is in use
-//! and no request pays for a sweep. Nothing here ever moves a large table at once.
+//! A slab holds the sessions. One hash index finds them by key, and another finds users by name. Two kinds of lists
+//! link the sessions: those of one user, and those that expire in the same second. Every operation removes a few
+//! expired sessions, so memory is reused while the store runs, and no request pays for a sweep. Nothing ever moves a
+//! large table at once.
 //!
-//! [`records`] is what the [rules](super::rules) see of it.
+//! [`records`] presents the tables to the [rules](super::rules).
 
 mod chunked;
 mod headroom;
@@ -24,36 +24,36 @@ use super::rules::{Counters, LOOKED_AT_PER_OPERATION, Rules};
 use super::{Operation, Outcomes, Policy, Store};
 use crate::session::Timestamp;
 
-/// How many operations are read ahead together: enough to wait for many cache lines at once, and few enough that
-/// the lines are still in the nearest cache when the operations are applied.
-const READ_AHEAD: usize = 16;
+/// How many operations are prefetched together: enough to wait for many cache lines at once, and few enough that the
+/// lines stay in the nearest cache until the operations are applied.
+const PREFETCH_COUNT: usize = 16;
 
 /// Sessions in memory.
 pub struct MemoryStore {
     policy: Policy,
     tables: Tables,
     headroom: Headroom,
-    /// What was destroyed as a whole, and is dropped piece by piece.
-    dropping: Vec<Tables>,
+    /// Tables that `destroy_all_sessions` has replaced, and that are freed chunk by chunk.
+    freeing: Vec<Tables>,
     counters: Counters,
 }
 
 impl MemoryStore {
-    /// An empty store with these rules.
+    /// Makes an empty store with this policy.
     ///
-    /// Under [`Policy::max_sessions`], a session counts until it is removed, which is at most a second after it
-    /// expires unless more than four sessions an operation expire at once.
+    /// A session counts towards [`Policy::max_sessions`] until it is removed: at most a second after it expires, unless
+    /// more than four sessions expire per operation.
     pub fn new(policy: Policy) -> Self {
         Self {
             policy,
             tables: Tables::new(),
             headroom: Headroom::new(),
-            dropping: Vec::new(),
+            freeing: Vec::new(),
             counters: Counters::default(),
         }
     }
 
-    /// How many sessions are in memory: the live ones, and those that have expired and are not yet removed.
+    /// The number of sessions in memory. Expired sessions count until they are removed.
     pub fn len(&self) -> usize {
         self.tables.len()
     }
@@ -63,15 +63,15 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    /// Applies as many operations as are read ahead together.
-    fn apply_some(
+    /// Applies up to [`PREFETCH_COUNT`] operations.
+    fn apply_prefetched(
         &mut self,
         now: Timestamp,
         operations: &[Operation<'_>],
         outcomes: &mut Outcomes,
     ) {
-        self.dropping.pop_if(|tables| !tables.drop_chunk());
-        self.tables.read_ahead(operations);
+        self.freeing.pop_if(|tables| !tables.free_chunk());
+        self.tables.prefetch(operations);
         let is_due = self.tables.first_due(now).is_some();
         let mut rules = Rules {
             now,
@@ -79,7 +79,7 @@ impl MemoryStore {
             records: MemoryRecords {
                 tables: &mut self.tables,
                 headroom: &mut self.headroom,
-                dropping: &mut self.dropping,
+                freeing: &mut self.freeing,
                 operation: 0,
             },
             counters: &mut self.counters,
@@ -87,7 +87,7 @@ impl MemoryStore {
         };
         if is_due {
             let at_most = operations.len() * LOOKED_AT_PER_OPERATION;
-            // It needs no memory, so it does not fail.
+            // Removing sessions needs no memory, so it cannot fail.
             let _ = rules.remove_expired(now.start_of_second(), at_most);
         }
         for (at, operation) in operations.iter().enumerate() {
@@ -100,8 +100,8 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
-        for operations in batch.chunks(READ_AHEAD) {
-            self.apply_some(now, operations, outcomes);
+        for operations in batch.chunks(PREFETCH_COUNT) {
+            self.apply_prefetched(now, operations, outcomes);
         }
     }
 }

@@ -1,21 +1,21 @@
-//! The sessions in memory as the rules see them.
+//! Presents the sessions in memory to the rules.
 
 use std::mem;
 
 use super::headroom::Headroom;
 use super::slab::Slot;
-use super::tables::{MOST_BYTES_OF_A_SESSION, Rare, Session, Tables};
+use super::tables::{MAX_SESSION_BYTES, RareFields, Session, Tables};
 use crate::session::{Lifetime, SessionKey, Timestamp};
 use crate::store::StoreError;
 use crate::store::records::{self, Change, Found, NewSession, Records, Totals};
 
-/// The tables, and the memory that they may grow into.
+/// The tables, and what limits their growth.
 pub struct MemoryRecords<'a> {
     pub tables: &'a mut Tables,
     pub headroom: &'a mut Headroom,
-    /// What was removed as a whole, and is dropped piece by piece.
-    pub dropping: &'a mut Vec<Tables>,
-    /// The place of the present operation among those that were read ahead.
+    /// Tables that were replaced as a whole, and that are freed chunk by chunk.
+    pub freeing: &'a mut Vec<Tables>,
+    /// The index of the present operation among those that were prefetched.
     pub operation: usize,
 }
 
@@ -73,9 +73,9 @@ impl Records for MemoryRecords<'_> {
 
     #[inline]
     fn reserve(&mut self, data: Option<&str>) -> Result<()> {
-        let dropping: usize = self.dropping.iter().map(Tables::most_bytes).sum();
-        let more = MOST_BYTES_OF_A_SESSION + data.map_or(0, str::len);
-        let all = self.tables.most_bytes() + dropping + more;
+        let freeing: usize = self.freeing.iter().map(Tables::max_bytes).sum();
+        let more = MAX_SESSION_BYTES + data.map_or(0, str::len);
+        let all = self.tables.max_bytes() + freeing + more;
         if self.headroom.allows(all) {
             Ok(())
         } else {
@@ -85,7 +85,7 @@ impl Records for MemoryRecords<'_> {
 
     #[inline]
     fn insert(&mut self, new: &NewSession<'_>) -> Result<Slot<Session>> {
-        let rare = Rare::of(new.data, new.binding).map(Box::new);
+        let rare = RareFields::of(new.data, new.binding).map(Box::new);
         Ok(self.tables.insert(new.key, new.user, &new.lifetime, rare))
     }
 
@@ -115,8 +115,8 @@ impl Records for MemoryRecords<'_> {
         Ok(())
     }
 
-    fn look_later(&mut self, record: &Slot<Session>) -> Result<()> {
-        self.tables.look_later(*record);
+    fn reschedule(&mut self, record: &Slot<Session>) -> Result<()> {
+        self.tables.reschedule(*record);
         Ok(())
     }
 
@@ -127,7 +127,7 @@ impl Records for MemoryRecords<'_> {
 
     fn remove_all(&mut self) -> Result<()> {
         let all = mem::replace(self.tables, Tables::new());
-        self.dropping.push(all);
+        self.freeing.push(all);
         Ok(())
     }
 }

@@ -1,14 +1,14 @@
-//! Values in numbered slots, which stay where they are. A slot's number takes four bytes, half of a pointer.
+//! Values in numbered slots, which never move. A slot's number takes four bytes, half as much as a pointer.
 
 use std::marker::PhantomData;
 
 use super::chunked::Chunked;
 
-/// The number of a slot in a [`Slab`] of `T`, or of none.
+/// The number of a slot in a [`Slab`] of `T`, or [`Slot::NONE`].
 pub struct Slot<T>(u32, PhantomData<fn() -> T>);
 
 impl<T> Slot<T> {
-    /// No slot.
+    /// Stands for no slot.
     pub const NONE: Self = Self(u32::MAX, PhantomData);
 
     pub fn is_none(self) -> bool {
@@ -20,7 +20,7 @@ impl<T> Slot<T> {
     }
 }
 
-// Derived, these would ask the same of `T`.
+// Derived implementations would require the same traits of `T`.
 impl<T> Clone for Slot<T> {
     fn clone(&self) -> Self {
         *self
@@ -40,7 +40,7 @@ enum Entry<T> {
     Free { next: Slot<T> },
 }
 
-/// Values in numbered slots. A slot that was vacated is used again before a new one.
+/// Values in numbered slots. A new value takes a vacated slot if there is one.
 pub struct Slab<T> {
     entries: Chunked<Entry<T>>,
     first_free: Slot<T>,
@@ -79,9 +79,9 @@ impl<T> Slab<T> {
         )
     }
 
-    /// Frees one chunk. To be called until it returns false.
-    pub fn drop_chunk(&mut self) -> bool {
-        self.entries.drop_chunk()
+    /// Frees one chunk; call until it returns false.
+    pub fn free_chunk(&mut self) -> bool {
+        self.entries.free_chunk()
     }
 
     pub fn get(&self, slot: Slot<T>) -> Option<&T> {

@@ -1,5 +1,5 @@
-//! The sessions in memory and the ways to find them: by key, by user, and by the second in which they expire.
-//! Keeps these in step with each other, and knows no rule but when a session expires.
+//! Keeps the sessions in memory and finds them by key, by user, and by the second in which they expire. Keeps these
+//! indexes consistent, and knows no rule except when a session expires.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -13,14 +13,14 @@ use super::slab::{Slab, Slot};
 use crate::session::{Binding, Lifetime, SessionKey, Timestamp};
 use crate::store::Operation;
 
-/// The most that a session takes beside its data and its retired keys: when it is the only one of a user whose name is
-/// as long as can be. Too high a figure costs nothing worth mentioning.
-pub const MOST_BYTES_OF_A_SESSION: usize = 1024;
+/// How many bytes a session takes at most, without its data and retired keys: the only session of a user with the
+/// longest name. An overestimate costs almost nothing.
+pub const MAX_SESSION_BYTES: usize = 1024;
 
-/// The most that a retired key takes, its entry in the index included.
-pub const MOST_BYTES_OF_A_RETIRED_KEY: usize = 128;
+/// How many bytes a retired key takes at most, including its index entry.
+pub const MAX_RETIRED_KEY_BYTES: usize = 128;
 
-/// What is asked for most stands first, so that it is in one cache line or two.
+/// The most frequently read fields come first, so that they share a cache line or two.
 #[repr(C)]
 pub struct Session {
     pub key: SessionKey,
@@ -29,29 +29,29 @@ pub struct Session {
     idle_timeout_millis: u64,
     created_at: Timestamp,
     pub user: Slot<User>,
-    /// The second in which the session is looked at to see whether it has expired: seconds since its creation.
-    looked_at_after: u32,
-    /// What few sessions have.
-    rare: Option<Box<Rare>>,
+    /// When to check whether the session has expired, in whole seconds after the second of its creation.
+    check_after: u32,
+    /// Fields that few sessions have.
+    rare: Option<Box<RareFields>>,
     of_user: Links<Session>,
     expiring: Links<Session>,
 }
 
-/// What few sessions have.
+/// Fields that few sessions have.
 #[derive(Default)]
-pub struct Rare {
+pub struct RareFields {
     data: Option<Box<str>>,
     binding: Option<Binding>,
-    /// When the user authenticated, once it was again.
+    /// When the user last authenticated, if not at the creation.
     auth_time: Option<Timestamp>,
-    /// The key under which the session began, once it has another.
+    /// The key with which the session began, if it now has another.
     first_key: Option<SessionKey>,
-    /// Keys that regenerations have retired and that are still remembered, the oldest first.
+    /// The retired keys that are still remembered, oldest first.
     retired: VecDeque<Retired>,
 }
 
-impl Rare {
-    /// Of a session that begins with these; none when it begins with neither.
+impl RareFields {
+    /// The rare fields of a new session; `None` if it has neither data nor a binding.
     pub fn of(data: Option<&str>, binding: Option<&Binding>) -> Option<Self> {
         (data.is_some() || binding.is_some()).then(|| Self {
             data: data.map(Into::into),
@@ -60,20 +60,20 @@ impl Rare {
         })
     }
 
-    /// What data and retired keys take.
-    fn most_bytes(&self) -> usize {
+    /// How many bytes the data and the retired keys take at most.
+    fn max_bytes(&self) -> usize {
         let data = self.data.as_deref().map_or(0, str::len);
-        data + self.retired.len() * MOST_BYTES_OF_A_RETIRED_KEY
+        data + self.retired.len() * MAX_RETIRED_KEY_BYTES
     }
 }
 
-/// A key that is no longer its session's, and since when.
+/// A retired key, and when a regeneration retired it.
 pub struct Retired {
     pub key: SessionKey,
     pub at: Timestamp,
 }
 
-/// Somebody who has sessions. Forgotten with the last of them.
+/// A user with at least one session. Removed with the last session.
 pub struct User {
     pub name: CompactString,
     sessions: List<Session>,
@@ -91,7 +91,7 @@ impl Session {
         }
     }
 
-    /// Notes what a use or an authentication has changed.
+    /// Stores the times that a use or an authentication has changed.
     pub fn set_lifetime(&mut self, lifetime: &Lifetime) {
         self.last_used_at = lifetime.last_used_at;
         self.ends_at = lifetime.ends_at;
@@ -104,7 +104,7 @@ impl Session {
         self.lifetime().is_live(now)
     }
 
-    /// The key under which the session began.
+    /// The key with which the session began.
     pub fn first_key(&self) -> SessionKey {
         let first_key = self.rare.as_ref().and_then(|rare| rare.first_key);
         first_key.unwrap_or(self.key)
@@ -118,32 +118,32 @@ impl Session {
         self.rare.as_ref()?.binding.as_ref()
     }
 
-    /// When `key` was retired, if it once was this session's.
+    /// When `key` was retired, if it is a retired key of this session.
     pub fn retired_at(&self, key: &SessionKey) -> Option<Timestamp> {
         let retired = &self.rare.as_ref()?.retired;
         let found = retired.iter().find(|retired| retired.key == *key)?;
         Some(found.at)
     }
 
-    fn answers_to(&self, key: &SessionKey) -> bool {
+    fn has_or_had_key(&self, key: &SessionKey) -> bool {
         self.key == *key || self.retired_at(key).is_some()
     }
 }
 
 pub struct Tables {
     sessions: Slab<Session>,
-    /// Retired keys lead to their sessions too.
+    /// Leads from present and retired keys to their sessions.
     by_key: Index<Session>,
     users: Slab<User>,
     by_name: Index<User>,
-    /// User names come from outside: hashed with a secret, so that nobody can choose names that collide.
+    /// Hashes names with a secret: they come from outside, and nobody may choose names that collide.
     name_hasher: RandomState,
-    /// Sessions by the second in which they are looked at, which comes no later than they expire: a use moves the
-    /// end of a session, and its place here is seen to when that second is over.
+    /// Sessions by the second in which they are checked, which is no later than the second in which they expire. A use
+    /// delays a session's end without moving the session; when the second is over, the session moves.
     expiring: BTreeMap<u64, List<Session>>,
-    /// Where the sessions of a batch are likely to be.
-    pub(super) likely: Vec<Slot<Session>>,
-    /// What the data and the retired keys of all sessions take.
+    /// The slots where the sessions of the prefetched operations probably are.
+    pub(super) guesses: Vec<Slot<Session>>,
+    /// How many bytes the data and the retired keys of all sessions take.
     rare_bytes: usize,
 }
 
@@ -170,14 +170,14 @@ impl Tables {
             by_name: Index::new(),
             name_hasher: RandomState::new(),
             expiring: BTreeMap::new(),
-            likely: Vec::new(),
+            guesses: Vec::new(),
             rare_bytes: 0,
         }
     }
 
-    /// No less memory than all this takes.
-    pub fn most_bytes(&self) -> usize {
-        self.len() * MOST_BYTES_OF_A_SESSION + self.rare_bytes
+    /// How many bytes the tables take at most.
+    pub fn max_bytes(&self) -> usize {
+        self.len() * MAX_SESSION_BYTES + self.rare_bytes
     }
 
     pub fn len(&self) -> usize {
@@ -192,25 +192,25 @@ impl Tables {
         &self.users[session.user].name
     }
 
-    /// The session that has this key or once had it. Looks first where it was likely to be when operation `at` was
-    /// read ahead.
+    /// Finds the session that has this key now or had it earlier. Looks first in the slot that was guessed when
+    /// operation `at` was prefetched.
     pub fn find(&self, key: &SessionKey, at: usize) -> Option<Slot<Session>> {
-        let likely = self.likely.get(at).copied().unwrap_or(Slot::NONE);
-        match self.sessions.get(likely) {
-            Some(session) if session.key == *key => Some(likely),
-            _ => self
-                .by_key
-                .find(hash_of_key(key), |slot| self.sessions[slot].answers_to(key)),
+        let guess = self.guesses.get(at).copied().unwrap_or(Slot::NONE);
+        match self.sessions.get(guess) {
+            Some(session) if session.key == *key => Some(guess),
+            _ => self.by_key.find(hash_of_key(key), |slot| {
+                self.sessions[slot].has_or_had_key(key)
+            }),
         }
     }
 
-    /// The session that has this key now.
+    /// Finds the session that has this key now.
     fn find_current(&self, key: &SessionKey) -> Option<Slot<Session>> {
         self.by_key
             .find(hash_of_key(key), |slot| self.sessions[slot].key == *key)
     }
 
-    /// A user's sessions, the oldest first, from behind `after` on.
+    /// Iterates over a user's sessions, oldest first, starting after `after`.
     pub fn of_user(
         &self,
         name: &str,
@@ -231,13 +231,13 @@ impl Tables {
         key: SessionKey,
         user: &str,
         lifetime: &Lifetime,
-        rare: Option<Box<Rare>>,
+        rare: Option<Box<RareFields>>,
     ) -> Slot<Session> {
         if let Some(taken) = self.find_current(&key) {
             self.remove(taken);
         }
         let user = self.intern_user(user);
-        self.rare_bytes += rare.as_deref().map_or(0, Rare::most_bytes);
+        self.rare_bytes += rare.as_deref().map_or(0, RareFields::max_bytes);
         let slot = self.sessions.insert(Session {
             key,
             ends_at: lifetime.ends_at,
@@ -245,7 +245,7 @@ impl Tables {
             idle_timeout_millis: lifetime.idle_timeout_millis,
             created_at: lifetime.created_at,
             user,
-            looked_at_after: 0,
+            check_after: 0,
             rare,
             of_user: Links::NONE,
             expiring: Links::NONE,
@@ -270,22 +270,22 @@ impl Tables {
         let Some(session) = self.sessions.remove(slot) else {
             return;
         };
-        self.rare_bytes -= session.rare.as_deref().map_or(0, Rare::most_bytes);
+        self.rare_bytes -= session.rare.as_deref().map_or(0, RareFields::max_bytes);
         self.by_key.remove(hash_of_key(&session.key), slot);
         for retired in session.rare.iter().flat_map(|rare| &rare.retired) {
             self.by_key.remove(hash_of_key(&retired.key), slot);
         }
     }
 
-    /// Gives a session new data.
+    /// Replaces a session's data.
     pub fn set_data(&mut self, slot: Slot<Session>, data: &str) {
         let rare = self.sessions[slot].rare.get_or_insert_default();
-        self.rare_bytes -= rare.most_bytes();
+        self.rare_bytes -= rare.max_bytes();
         rare.data = Some(data.into());
-        self.rare_bytes += rare.most_bytes();
+        self.rare_bytes += rare.max_bytes();
     }
 
-    /// Gives a session a new key. The old one is forgotten at once, unless it is retired `at` some time.
+    /// Replaces a session's key. The old key is retired at the time `at`, or forgotten if there is none.
     pub fn rekey(&mut self, slot: Slot<Session>, new: SessionKey, at: Option<Timestamp>) {
         let session = &mut self.sessions[slot];
         let old = std::mem::replace(&mut session.key, new);
@@ -294,14 +294,15 @@ impl Tables {
         match at {
             Some(at) => {
                 rare.retired.push_back(Retired { key: old, at });
-                self.rare_bytes += MOST_BYTES_OF_A_RETIRED_KEY;
+                self.rare_bytes += MAX_RETIRED_KEY_BYTES;
             }
             None => self.by_key.remove(hash_of_key(&old), slot),
         }
         self.by_key.insert(hash_of_key(&new), slot);
     }
 
-    /// Forgets a session's retired keys, from the oldest on, as long as `is_enough` of what is left does not hold.
+    /// Forgets a session's retired keys, oldest first, until `is_enough` returns true for the oldest key's time and the
+    /// number of keys.
     pub fn forget_retired(
         &mut self,
         slot: Slot<Session>,
@@ -314,19 +315,19 @@ impl Tables {
             && !is_enough(oldest.at, rare.retired.len())
             && let Some(retired) = rare.retired.pop_front()
         {
-            self.rare_bytes -= MOST_BYTES_OF_A_RETIRED_KEY;
+            self.rare_bytes -= MAX_RETIRED_KEY_BYTES;
             self.by_key.remove(hash_of_key(&retired.key), slot);
         }
     }
 
-    /// The first session to look at, if its second is over.
+    /// The first session to check, if its second is over.
     pub fn first_due(&self, now: Timestamp) -> Option<Slot<Session>> {
         let (second, list) = self.expiring.first_key_value()?;
         (second * 1000 <= now.as_millis()).then(|| list.first())
     }
 
-    /// Sessions that may have expired by `by`, `at_most` so many: those that were to be looked at in a second that is
-    /// over, and else those of the second after, if they have expired.
+    /// Lists up to `at_most` sessions that may have expired by `by`. If the earliest second of checks is over, lists
+    /// all of its sessions; otherwise, only those that have expired.
     pub fn due(&self, by: Timestamp, at_most: usize) -> Vec<Slot<Session>> {
         let Some((second, list)) = self.expiring.first_key_value() else {
             return Vec::new();
@@ -337,8 +338,8 @@ impl Tables {
         first.filter(is_due).take(at_most).collect()
     }
 
-    /// Puts off when a session is looked at, which has not expired, to the second in which it will have.
-    pub fn look_later(&mut self, slot: Slot<Session>) {
+    /// Postpones the check of a session that has not expired to the second in which it expires unless it is used.
+    pub fn reschedule(&mut self, slot: Slot<Session>) {
         self.unschedule(slot);
         self.schedule(slot);
     }
@@ -347,15 +348,15 @@ impl Tables {
         let session = &mut self.sessions[slot];
         let created = session.created_at.unix_seconds();
         let second = session.lifetime().expires_at().as_millis().div_ceil(1000);
-        // Beyond 136 years it is looked at too early, which does no harm.
-        session.looked_at_after = u32::try_from(second - created).unwrap_or(u32::MAX);
-        let second = session.second_of_look();
+        // A session that lives longer than 136 years is checked too early, which is harmless.
+        session.check_after = u32::try_from(second - created).unwrap_or(u32::MAX);
+        let second = session.check_second();
         let list = self.expiring.entry(second).or_insert(List::EMPTY);
         list.push(&mut self.sessions, slot, |session| &mut session.expiring);
     }
 
     fn unschedule(&mut self, slot: Slot<Session>) {
-        let second = self.sessions[slot].second_of_look();
+        let second = self.sessions[slot].check_second();
         if let Some(list) = self.expiring.get_mut(&second) {
             list.remove(&mut self.sessions, slot, |session| &mut session.expiring);
             if list.is_empty() {
@@ -369,7 +370,7 @@ impl Tables {
             .find(hash, |slot| self.users[slot].name == name)
     }
 
-    /// The user of this name, who is added if they are new.
+    /// The user of this name, who is added if new.
     fn intern_user(&mut self, name: &str) -> Slot<User> {
         let hash = self.hash_of_name(name);
         self.find_user(hash, name).unwrap_or_else(|| {
@@ -387,30 +388,31 @@ impl Tables {
         self.name_hasher.hash_one(name) as u32
     }
 
-    /// Reads what the operations of a batch will need, step by step: at each step the processor can wait for the cache
-    /// lines of many operations at once, where it would wait for one after the other when they are applied.
-    /// Notes where each session is likely to be.
-    pub fn read_ahead(&mut self, batch: &[Operation<'_>]) {
+    /// Reads what the operations of a batch will need, one kind of data at a time. The processor then waits for the
+    /// cache lines of many operations at once, not for one after the other. Stores each session's probable slot.
+    pub fn prefetch(&mut self, batch: &[Operation<'_>]) {
         let mut touched = 0;
         for operation in batch {
             touched ^= match operation {
                 Operation::Create { key, user, .. } => {
-                    self.by_key.touch(hash_of_key(key))
-                        ^ self.by_name.touch(self.hash_of_name(user))
+                    self.by_key.prefetch(hash_of_key(key))
+                        ^ self.by_name.prefetch(self.hash_of_name(user))
                 }
                 Operation::Regenerate { old, new, .. } => {
-                    self.by_key.touch(hash_of_key(old)) ^ self.by_key.touch(hash_of_key(new))
+                    self.by_key.prefetch(hash_of_key(old)) ^ self.by_key.prefetch(hash_of_key(new))
                 }
-                _ => presented_key(operation).map_or(0, |key| self.by_key.touch(hash_of_key(key))),
+                _ => {
+                    presented_key(operation).map_or(0, |key| self.by_key.prefetch(hash_of_key(key)))
+                }
             };
         }
-        self.likely.clear();
-        self.likely.extend(batch.iter().map(|operation| {
-            presented_key(operation).map_or(Slot::NONE, |key| self.by_key.likely(hash_of_key(key)))
+        self.guesses.clear();
+        self.guesses.extend(batch.iter().map(|operation| {
+            presented_key(operation).map_or(Slot::NONE, |key| self.by_key.guess(hash_of_key(key)))
         }));
         let mut ends = 0;
         for session in self
-            .likely
+            .guesses
             .iter()
             .filter_map(|slot| self.sessions.get(*slot))
         {
@@ -418,33 +420,32 @@ impl Tables {
         }
         let mut names = 0;
         for session in self
-            .likely
+            .guesses
             .iter()
             .filter_map(|slot| self.sessions.get(*slot))
         {
             names ^= self.users[session.user].name.len();
         }
-        // Without this, the compiler would see that nobody needs what was touched.
+        // Keeps the compiler from removing the reads, whose results nobody needs.
         black_box((touched, ends, names));
     }
 
-    /// Frees one chunk, so that millions of sessions can be dropped without a pause. To be called until it returns
-    /// false.
-    pub fn drop_chunk(&mut self) -> bool {
-        self.sessions.drop_chunk()
-            || self.users.drop_chunk()
-            || self.by_key.drop_chunk()
-            || self.by_name.drop_chunk()
+    /// Frees one chunk, so that freeing millions of sessions causes no pause; call until it returns false.
+    pub fn free_chunk(&mut self) -> bool {
+        self.sessions.free_chunk()
+            || self.users.free_chunk()
+            || self.by_key.free_chunk()
+            || self.by_name.free_chunk()
     }
 }
 
 impl Session {
-    fn second_of_look(&self) -> u64 {
-        self.created_at.unix_seconds() + u64::from(self.looked_at_after)
+    fn check_second(&self) -> u64 {
+        self.created_at.unix_seconds() + u64::from(self.check_after)
     }
 }
 
-/// The key by which an operation names a session.
+/// The key that an operation presents.
 fn presented_key<'a>(operation: &'a Operation<'_>) -> Option<&'a SessionKey> {
     match operation {
         Operation::Validate { key, .. }
@@ -455,7 +456,7 @@ fn presented_key<'a>(operation: &'a Operation<'_>) -> Option<&'a SessionKey> {
     }
 }
 
-/// A session key is a piece of a SHA-256 digest: its first four bytes are as good a hash as any.
+/// A session key is a part of a SHA-256 digest, so its first four bytes are a good hash.
 fn hash_of_key(key: &SessionKey) -> u32 {
     let (first, _) = key
         .as_bytes()

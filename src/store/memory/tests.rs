@@ -1,10 +1,10 @@
-//! What of the store in memory shows neither in an answer nor in an event: what it looks at, estimates and gives back.
+//! Tests what neither an answer nor an event of the store in memory shows: prefetching, memory estimates and freeing.
 
 use std::time::Duration;
 
 use super::chunked::CHUNK;
 use super::slab::Slot;
-use super::tables::{MOST_BYTES_OF_A_RETIRED_KEY, MOST_BYTES_OF_A_SESSION, Rare, Session, Tables};
+use super::tables::{MAX_RETIRED_KEY_BYTES, MAX_SESSION_BYTES, RareFields, Session, Tables};
 use super::*;
 use crate::session::{Lifetime, SessionKey};
 
@@ -30,22 +30,22 @@ fn validate(number: usize) -> Operation<'static> {
 }
 
 #[test]
-fn tables_are_dropped_chunk_by_chunk_and_leave_none() {
+fn tables_are_freed_chunk_by_chunk() {
     let mut tables = Tables::new();
     for number in 0..10 * CHUNK {
         add(&mut tables, number);
     }
-    // Ten of sessions and ten of users; in each index, three of buckets that hold four entries on average, and one of
-    // those in which buckets go on: more of these would be a sign of bad hashes.
+    // Ten chunks of sessions and ten of users. Each index has three chunks of buckets with four entries on average, and
+    // one chunk of overflow buckets; more overflow would be a sign of bad hashes.
     let chunks = 10 + 10 + 2 * (3 + 1);
     for _ in 0..chunks {
-        assert!(tables.drop_chunk());
+        assert!(tables.free_chunk());
     }
-    assert!(!tables.drop_chunk());
+    assert!(!tables.free_chunk());
 }
 
 #[test]
-fn after_the_end_of_all_sessions_their_memory_is_given_back_a_chunk_at_a_time() {
+fn destroy_all_frees_one_chunk_per_operation() {
     let mut store = MemoryStore::new(Policy::default());
     let apply = |store: &mut MemoryStore, operation| {
         store.apply(NOW, &[operation], &mut Outcomes::default());
@@ -57,39 +57,39 @@ fn after_the_end_of_all_sessions_their_memory_is_given_back_a_chunk_at_a_time() 
     let chunks = 2 + 2 + 2 * (1 + 1);
     for _ in 0..chunks {
         apply(&mut store, validate(0));
-        assert_eq!(store.dropping.len(), 1);
+        assert_eq!(store.freeing.len(), 1);
     }
     apply(&mut store, validate(0));
-    assert!(store.dropping.is_empty());
+    assert!(store.freeing.is_empty());
 }
 
 #[test]
-fn the_estimate_of_memory_follows_what_comes_and_goes() {
+fn the_memory_estimate_follows_additions_and_removals() {
     let mut tables = Tables::new();
-    assert_eq!(tables.most_bytes(), 0);
-    let rare = Rare::of(Some(&"x".repeat(5000)), None).map(Box::new);
+    assert_eq!(tables.max_bytes(), 0);
+    let rare = RareFields::of(Some(&"x".repeat(5000)), None).map(Box::new);
     let slot = tables.insert(key(0), "alice", &lifetime(), rare);
     add(&mut tables, 1);
-    assert_eq!(tables.most_bytes(), 2 * MOST_BYTES_OF_A_SESSION + 5000);
+    assert_eq!(tables.max_bytes(), 2 * MAX_SESSION_BYTES + 5000);
 
     tables.set_data(slot, "{}");
-    assert_eq!(tables.most_bytes(), 2 * MOST_BYTES_OF_A_SESSION + 2);
+    assert_eq!(tables.max_bytes(), 2 * MAX_SESSION_BYTES + 2);
     for number in 2..5 {
         tables.rekey(slot, key(number), Some(NOW));
     }
-    let retired = 3 * MOST_BYTES_OF_A_RETIRED_KEY;
-    let all = 2 * MOST_BYTES_OF_A_SESSION + 2;
-    assert_eq!(tables.most_bytes(), all + retired);
+    let retired = 3 * MAX_RETIRED_KEY_BYTES;
+    let all = 2 * MAX_SESSION_BYTES + 2;
+    assert_eq!(tables.max_bytes(), all + retired);
     tables.forget_retired(slot, |_, count| count == 2);
-    let retired = 2 * MOST_BYTES_OF_A_RETIRED_KEY;
-    assert_eq!(tables.most_bytes(), all + retired);
+    let retired = 2 * MAX_RETIRED_KEY_BYTES;
+    assert_eq!(tables.max_bytes(), all + retired);
 
     tables.remove(slot);
-    assert_eq!(tables.most_bytes(), MOST_BYTES_OF_A_SESSION);
+    assert_eq!(tables.max_bytes(), MAX_SESSION_BYTES);
 }
 
 #[test]
-fn keys_that_begin_alike_are_told_apart() {
+fn keys_with_equal_beginnings_are_distinguished() {
     let alike = |last| {
         let mut bytes = [7; 16];
         bytes[15] = last;
@@ -105,7 +105,7 @@ fn keys_that_begin_alike_are_told_apart() {
 }
 
 #[test]
-fn a_batch_is_read_ahead_to_where_its_sessions_are() {
+fn prefetching_guesses_the_slots_of_presented_sessions() {
     let mut tables = Tables::new();
     let slots: Vec<_> = (0..4).map(|number| add(&mut tables, number)).collect();
     let batch = [
@@ -123,16 +123,16 @@ fn a_batch_is_read_ahead_to_where_its_sessions_are() {
         Operation::Stats,
         validate(5),
     ];
-    tables.read_ahead(&batch);
-    assert!(tables.likely[..4] == slots);
-    assert!(tables.likely[4..].iter().all(|slot| slot.is_none()));
+    tables.prefetch(&batch);
+    assert!(tables.guesses[..4] == slots);
+    assert!(tables.guesses[4..].iter().all(|slot| slot.is_none()));
 }
 
 #[test]
-fn no_session_is_looked_at_before_its_second_is_over() {
+fn no_session_is_checked_before_its_second_is_over() {
     let mut tables = Tables::new();
     let slot = add(&mut tables, 0);
-    // It ends a quarter into a second.
+    // The session ends a quarter into a second.
     let end = NOW.as_millis() + 60_000;
     let due = |millis| tables.first_due(Timestamp::from_millis(millis));
     assert!(due(0).is_none() && due(NOW.as_millis()).is_none());

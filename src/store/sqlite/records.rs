@@ -134,9 +134,9 @@ impl Records for FileRecords<'_> {
         Ok(())
     }
 
-    fn look_later(&mut self, session: &Session) -> Result<()> {
+    fn reschedule(&mut self, session: &Session) -> Result<()> {
         self.tables
-            .look_later(&session.row, session.lifetime.expires_at())
+            .reschedule(&session.row, session.lifetime.expires_at())
     }
 
     fn remove(&mut self, session: &Session) -> Result<()> {

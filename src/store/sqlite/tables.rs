@@ -194,7 +194,7 @@ impl<'c> Tables<'c> {
     }
 
     /// Puts off when a session is looked at.
-    pub fn look_later(&self, row: &Row, at: Timestamp) -> Result<()> {
+    pub fn reschedule(&self, row: &Row, at: Timestamp) -> Result<()> {
         let sql = "UPDATE sessions SET due_at = ?2 WHERE id = ?1";
         self.write(sql)?.execute((row.id, millis(at)))?;
         Ok(())

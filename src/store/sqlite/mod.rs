@@ -1,11 +1,11 @@
 //! Sessions in one SQLite file, which survive the process.
 //!
-//! A batch is one transaction: its replies leave after one `fsync`, however many requests it holds. Nothing that
-//! the file says is remembered from one batch to the next, so several nodes may use one file; what a node does
-//! keep to itself are uses of sessions that are too recent to be worth a write ([`uses`]).
+//! A batch is one transaction, so its replies leave after one `fsync`, however many requests it holds. The store
+//! remembers nothing of the file's contents between batches, so several nodes can use one file. A node keeps only those
+//! uses of sessions to itself that are too recent to be worth a write ([`uses`]).
 //!
-//! [`schema`] opens the file and brings it up to date, [`tables`] holds the SQL and knows no rule, and [`records`] is
-//! what the [rules](super::rules) see of both.
+//! [`schema`] opens the file and brings it up to date. [`tables`] holds the SQL and knows no rule. [`records`] presents
+//! both to the [rules](super::rules).
 
 mod records;
 mod schema;
@@ -61,31 +61,31 @@ pub struct SqliteStore {
     outage: Outage,
 }
 
-/// Whether a transaction may write.
+/// What a transaction may write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Reading,
     Writing,
-    /// As [`Mode::Reading`], and uses that only show in `last_seen_at` are kept back: a full disk must not keep
-    /// anybody from being recognised.
-    ReadingRegardless,
+    /// As [`Mode::Reading`], but the store keeps back uses that only `last_seen_at` shows, so that a full disk does not
+    /// keep sessions from being validated.
+    ReadingKeepingUses,
 }
 
-/// Why a transaction had no good end.
+/// Why a transaction failed.
 enum Failure {
-    /// It was rolled back, or never began.
+    /// The transaction was rolled back, or never began.
     RolledBack(rusqlite::Error),
-    /// Its commit failed.
+    /// The commit failed.
     Commit(rusqlite::Error),
 }
 
 impl SqliteStore {
-    /// The sessions in the file at `path`. Where there is none, a new one is made that only its owner may read.
+    /// Opens the file at `path`. If it does not exist, creates one that only its owner may read.
     ///
     /// # Errors
     ///
-    /// When the file cannot be made, read or written, or holds something else than sessions in a form that this
-    /// version knows.
+    /// If the file cannot be created, read or written, or if it does not hold sessions in a form that this version
+    /// knows.
     pub fn open(path: &Path, policy: Policy) -> Result<Self, OpenError> {
         let (connection, earliest_now) = schema::open(path)?;
         Ok(Self {
@@ -99,7 +99,7 @@ impl SqliteStore {
         })
     }
 
-    /// Carries out a batch in one transaction, or leaves everything as it was.
+    /// Applies a batch in one transaction, or changes nothing.
     fn transact(
         &mut self,
         mode: Mode,
@@ -115,16 +115,17 @@ impl SqliteStore {
                 .map_err(rolled_back)?;
         }
         let begin = match mode {
-            Mode::Reading | Mode::ReadingRegardless => TransactionBehavior::Deferred,
-            // The lock first: a transaction that has read cannot begin to write once another node has written.
+            Mode::Reading | Mode::ReadingKeepingUses => TransactionBehavior::Deferred,
+            // Takes the write lock first, because a transaction that has read cannot start to write after another node
+            // has written.
             Mode::Writing => TransactionBehavior::Immediate,
         };
-        // Dropped before it is committed, it is rolled back.
+        // Rolls back when it is dropped before the commit.
         let transaction = self
             .connection
             .transaction_with_behavior(begin)
             .map_err(rolled_back)?;
-        self.uses.keep_back(mode == Mode::ReadingRegardless);
+        self.uses.keep_back(mode == Mode::ReadingKeepingUses);
         let mut counters = self.counters;
         let rules = Rules {
             now,
@@ -145,18 +146,18 @@ impl SqliteStore {
                 committed.map_err(|error| Interruption::Failed(Failure::Commit(error)))
             });
         if ended.is_err() {
-            self.uses.forget_batch();
+            self.uses.discard_batch();
             return ended;
         }
-        self.uses.keep_batch(now);
+        self.uses.commit_batch(now);
         self.counters = counters;
         Ok(())
     }
 
-    /// Empties the log into the file and cuts it off: that gives back the room which the log has taken on a full
-    /// disk, and of a commit that failed nothing is left that could be found after a crash.
+    /// Empties the log into the file and truncates it. On a full disk this returns the log's space. After a failed
+    /// commit, it leaves nothing in the log that could be found after a crash.
     fn recover(&self, failure: Failure) -> Failure {
-        if failure.is_for_a_lock() {
+        if failure.is_lock_conflict() {
             return failure;
         }
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
@@ -182,7 +183,7 @@ impl SqliteStore {
 }
 
 impl Failure {
-    fn is_for_a_lock(&self) -> bool {
+    fn is_lock_conflict(&self) -> bool {
         let (Self::Commit(error) | Self::RolledBack(error)) = self;
         error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
     }
@@ -199,14 +200,14 @@ impl Failure {
     }
 }
 
-/// Carries out the operations of a transaction.
+/// Applies the operations of a transaction.
 fn carry_out(
     mut rules: Rules<'_, FileRecords<'_>>,
     operations: &[Operation<'_>],
     mode: Mode,
 ) -> tables::Result<()> {
     if mode == Mode::Writing {
-        // Of the seconds that are over, so that those that expire together go together.
+        // Looks only at seconds that are over, so that sessions that expire in the same second are removed together.
         let by = rules.now.start_of_second();
         rules.remove_expired(by, operations.len() * LOOKED_AT_PER_OPERATION)?;
     }
@@ -217,11 +218,11 @@ fn carry_out(
     rules.records.tables.finish(rules.now)
 }
 
-/// Whether a commit that failed like this left nothing behind.
+/// Whether a commit that failed with `error` has left nothing behind.
 ///
-/// The frame that makes a transaction count is the last that is written to the log. A full disk kept it, or one
-/// before it, from being written. After any other error of the disk it may have been written, and then be found
-/// when the log is read after a crash.
+/// The frame that makes a transaction valid is the last one that is written to the log. A full disk prevented that
+/// write or an earlier one. After any other disk error, the frame may have been written, and a reader of the log may
+/// find it after a crash.
 fn is_surely_rolled_back(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
@@ -230,7 +231,7 @@ fn is_surely_rolled_back(error: &rusqlite::Error) -> bool {
 }
 
 impl Store for SqliteStore {
-    /// When the file was last written before it was opened here, by the latest clock of those that wrote it.
+    /// The latest time at which any node wrote the file before this store opened it.
     fn earliest_now(&self) -> Timestamp {
         self.earliest_now
     }
@@ -259,7 +260,7 @@ impl Store for SqliteStore {
         };
         self.report(failure.as_ref());
         let Some(failure) = failure else { return };
-        if may_only_read && attempt(self, Mode::ReadingRegardless).is_ok() {
+        if may_only_read && attempt(self, Mode::ReadingKeepingUses).is_ok() {
             return;
         }
         outcomes.rewind(&start);

@@ -1,20 +1,20 @@
-//! The sessions of a file as the rules see them: the rows, and the uses of them that this node has not written.
+//! Presents the sessions of a file to the rules: their rows, and the uses that this node has not written.
 
 use super::tables::{Interruption, Result, Row, Tables};
 use super::uses::{Uses, Write};
 use crate::session::{Lifetime, SessionKey, Timestamp};
 use crate::store::records::{self, Change, Found, NewSession, Records, Totals};
 
-/// The tables within a transaction, and the uses that are not in them.
+/// The tables within a transaction, and the unwritten uses.
 pub struct FileRecords<'a> {
     pub now: Timestamp,
     pub tables: Tables<'a>,
     pub uses: &'a mut Uses,
-    /// Whether retired keys are worth looking for.
+    /// Whether the policy remembers retired keys; otherwise the store need not search for them.
     pub remembers_retired: bool,
 }
 
-/// A session, with its times as far as they are known.
+/// A session, with its times as far as this node knows them.
 pub struct Session {
     row: Row,
     lifetime: Lifetime,
@@ -27,7 +27,7 @@ impl PartialEq for Session {
 }
 
 impl FileRecords<'_> {
-    fn known(&self, row: Row) -> Session {
+    fn with_known_uses(&self, row: Row) -> Session {
         let lifetime = self.uses.recall(&row, self.now);
         Session { row, lifetime }
     }
@@ -39,14 +39,14 @@ impl Records for FileRecords<'_> {
 
     fn find(&mut self, key: &SessionKey) -> Result<Option<Found<Session>>> {
         if let Some(row) = self.tables.by_key(key)? {
-            return Ok(Some(Found::Current(self.known(row))));
+            return Ok(Some(Found::Current(self.with_known_uses(row))));
         }
         if !self.remembers_retired {
             return Ok(None);
         }
         let found = self.tables.by_retired_key(key)?;
         Ok(found.map(|(row, at)| Found::Retired {
-            record: self.known(row),
+            record: self.with_known_uses(row),
             at,
         }))
     }
@@ -59,12 +59,18 @@ impl Records for FileRecords<'_> {
     ) -> Result<Vec<Session>> {
         let after = after.map_or(i64::MIN, |session| session.row.id);
         let rows = self.tables.of_user(user, after, at_most)?;
-        Ok(rows.into_iter().map(|row| self.known(row)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| self.with_known_uses(row))
+            .collect())
     }
 
     fn due(&mut self, by: Timestamp, at_most: usize) -> Result<Vec<Session>> {
         let rows = self.tables.due(by, at_most)?;
-        Ok(rows.into_iter().map(|row| self.known(row)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| self.with_known_uses(row))
+            .collect())
     }
 
     fn totals(&mut self) -> Result<Totals> {
@@ -100,7 +106,7 @@ impl Records for FileRecords<'_> {
 
     fn touch(&mut self, session: &Session, lifetime: &Lifetime) -> Result<()> {
         match self.uses.note(&session.row, lifetime) {
-            Write::By(used_by) => self.tables.use_at(&session.row, lifetime, used_by),
+            Write::By(used_by) => self.tables.set_last_use(&session.row, lifetime, used_by),
             Write::Nothing => Ok(()),
         }
     }
@@ -116,7 +122,8 @@ impl Records for FileRecords<'_> {
         if let Some(data) = change.data {
             self.tables.set_data(row, data)?;
         }
-        self.tables.use_at(row, &change.lifetime, self.uses.node())
+        self.tables
+            .set_last_use(row, &change.lifetime, self.uses.node())
     }
 
     fn forget_retired(
@@ -129,7 +136,7 @@ impl Records for FileRecords<'_> {
             if is_enough(oldest.at, retired.len() - index) {
                 break;
             }
-            self.tables.forget(oldest)?;
+            self.tables.forget_retired(oldest)?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The form of the file, and how a file comes to have it.
+//! Defines the form of the file, and creates or migrates files.
 
 use std::fs::File;
 use std::io;
@@ -11,14 +11,13 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::session::Timestamp;
 
-/// Each step makes a file of the version that is its place in this list into one of the next version. Version 0 is
-/// an empty file. A step that was once released is never changed.
+/// The n-th step, counted from 0, turns a file of version n into one of version n + 1. Version 0 is an empty file. A
+/// released step never changes.
 const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// Times are milliseconds since 1970. A key is the first half of the SHA-256 digest of a session id.
 ///
-/// Rows stand in the order in which sessions were created, so that new ones share a page and a user's come back
-/// oldest first.
+/// Rows are in the order of creation, so new rows share a page, and a user's sessions are read oldest first.
 const VERSION_1: &str = "
     CREATE TABLE sessions (
         id INTEGER PRIMARY KEY,
@@ -62,31 +61,31 @@ const VERSION_1: &str = "
     INSERT INTO totals VALUES (1, 0, 0);
 ";
 
-/// `written_at` is the latest time at which a node wrote the file. A node that opens it begins no earlier, so a clock
-/// that was set back while no node ran revives no session. A file of version 1 does not tell its time, but some node
-/// wrote it when its youngest session began.
+/// `written_at` is the latest time at which a node wrote the file. A node that opens the file starts its clock no
+/// earlier. So a wall clock that was set back while no node ran revives no session. A file of version 1 lacks its time,
+/// but some node wrote it when its youngest session began.
 const VERSION_2: &str = "
     ALTER TABLE totals ADD COLUMN written_at INTEGER NOT NULL DEFAULT 0;
     UPDATE totals SET written_at = coalesce((SELECT created_at FROM sessions ORDER BY id DESC LIMIT 1), 0);
 ";
 
-/// `application_id` of a file of sessions, so that no other program's database is taken for one: \"SNOD\".
+/// The file's `application_id`, "SNOD" in ASCII, which distinguishes it from another program's database.
 const APPLICATION_ID: i32 = 0x534e_4f44;
 
-/// How long a node waits for others that write, or read the file in.
+/// How long a node waits for other nodes to write the file or to recover its log.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// SQL statements that are kept prepared: all that there are.
+/// How many prepared statements a connection caches: enough for all that exist.
 const PREPARED_STATEMENTS: usize = 64;
 
-/// How the file is used by every connection.
+/// The settings of every connection.
 ///
-/// - `synchronous=FULL`: a commit returns when the disk has it. (`NORMAL` would lose the latest commits in a power
-///   cut.)
-/// - `cache_size`: 64 MiB of pages, so that the inner pages of the indices of millions of sessions are at hand.
-/// - `wal_autocheckpoint`: the log goes into the file every 32 MiB. A batch changes pages all over the indices,
-///   since keys are random, and the longer the log, the more often it is one page that they change.
-/// - `journal_size_limit`: a log that a long reader let grow gives its room back.
+/// - `synchronous=FULL`: a commit returns when the disk holds it. (`NORMAL` would lose the latest commits in a power
+///   failure.)
+/// - `cache_size`: 64 MiB of pages, which hold the inner pages of the indexes of millions of sessions.
+/// - `wal_autocheckpoint`: SQLite copies the log into the file every 32 MiB. Keys are random, so a batch changes pages
+///   all over the indexes. The longer the log, the more of these changes hit the same page.
+/// - `journal_size_limit`: returns the space of a log that grew because of a long reader.
 const SETTINGS: &str = "
     PRAGMA synchronous = FULL;
     PRAGMA cache_size = -65536;
@@ -138,8 +137,7 @@ impl From<rusqlite::Error> for Why {
     }
 }
 
-/// Opens the file at `path`, which is made if it is not there, and brings it up to date. Tells when it was last
-/// written.
+/// Opens the file at `path`, creates it if necessary, and brings it up to date. Also returns when it was last written.
 pub fn open(path: &Path) -> Result<(Connection, Timestamp), OpenError> {
     let connection = open_as(path, MIGRATIONS);
     let opened = connection.and_then(|connection| {
@@ -153,7 +151,7 @@ pub fn open(path: &Path) -> Result<(Connection, Timestamp), OpenError> {
 }
 
 fn open_as(path: &Path, migrations: &[&str]) -> Result<Connection, Why> {
-    // SQLite says `unable to open database file` to both.
+    // SQLite reports `unable to open database file` for a directory and for a missing directory.
     if path.is_dir() {
         return Err(Why::IsDirectory);
     }
@@ -161,27 +159,27 @@ fn open_as(path: &Path, migrations: &[&str]) -> Result<Connection, Why> {
     if let Some(directory) = directory.filter(|directory| !directory.is_dir()) {
         return Err(Why::NoDirectory(directory.to_owned()));
     }
-    // In full: to SQLite, some relative paths are no files.
+    // SQLite does not take every relative path for a file, so this passes an absolute one.
     let path = &path::absolute(path).map_err(Why::Creation)?;
-    create(path).map_err(Why::Creation)?;
+    create_file(path).map_err(Why::Creation)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
-    check(&connection, migrations.len())?;
-    write_ahead(&connection)?;
+    check_version(&connection, migrations.len())?;
+    enable_write_ahead_log(&connection)?;
     connection.execute_batch(SETTINGS)?;
     migrate(&mut connection, migrations)?;
     Ok(connection)
 }
 
-/// Makes a file that only its owner may read and write, if there is none. SQLite would make one that everybody may
-/// read. Beside the file, it makes the log and its index, with the file's own mode.
-fn create(path: &Path) -> io::Result<()> {
-    /// On Unix, closing a file drops the locks that the whole process has on it. So no other thread may find the file
-    /// and let SQLite lock it before it is closed here.
+/// Creates a file with mode 600 if none exists, because SQLite would create one that everybody may read. SQLite gives
+/// the log and its index the mode of the file.
+fn create_file(path: &Path) -> io::Result<()> {
+    /// On Unix, closing a file releases all locks of the process on it. So no other thread may find the file, and let
+    /// SQLite lock it, before this function has closed it.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     if path.try_exists()? {
@@ -194,8 +192,8 @@ fn create(path: &Path) -> io::Result<()> {
     options.open(path).map(drop)
 }
 
-/// The version of a file that is ours, or is empty.
-fn check(connection: &Connection, known: usize) -> Result<usize, Why> {
+/// Returns the version of a file that holds sessions or is empty.
+fn check_version(connection: &Connection, known: usize) -> Result<usize, Why> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let version = pragma("user_version")?;
     if connection.is_readonly("main")? {
@@ -214,8 +212,8 @@ fn check(connection: &Connection, known: usize) -> Result<usize, Why> {
     Ok(found)
 }
 
-/// Switches to a write-ahead log: one `fsync` a commit, and readers that do not wait for a writer.
-fn write_ahead(connection: &Connection) -> Result<(), Why> {
+/// Switches to a write-ahead log: a commit then costs one `fsync`, and readers do not wait for a writer.
+fn enable_write_ahead_log(connection: &Connection) -> Result<(), Why> {
     let start = Instant::now();
     loop {
         let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| {
@@ -224,7 +222,8 @@ fn write_ahead(connection: &Connection) -> Result<(), Why> {
         match mode {
             Ok(mode) if mode == "wal" => return Ok(()),
             Ok(_) => return Err(Why::NoWriteAheadLog),
-            // Two nodes that open a new file at once: SQLite does not wait here, lest they wait for each other.
+            // Two nodes open a new file at once. SQLite does not wait in this case, because they could wait for each
+            // other.
             Err(error)
                 if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
                     && start.elapsed() < BUSY_TIMEOUT =>
@@ -237,12 +236,12 @@ fn write_ahead(connection: &Connection) -> Result<(), Why> {
 }
 
 fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Why> {
-    if check(connection, migrations.len())? == migrations.len() {
+    if check_version(connection, migrations.len())? == migrations.len() {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Another node may have done it while this one waited.
-    let version = check(&transaction, migrations.len())?;
+    // Another node may have migrated the file while this one waited.
+    let version = check_version(&transaction, migrations.len())?;
     for migration in &migrations[version..] {
         transaction.execute_batch(migration)?;
     }
@@ -266,7 +265,7 @@ mod tests {
     use crate::store::{Operation, Outcome, Outcomes, Policy, SqliteStore, Store};
     use std::fs;
 
-    /// A directory that goes with the test.
+    /// A directory that is removed after the test.
     struct Directory(PathBuf);
 
     impl Directory {
@@ -290,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_becomes_one_of_the_present_version() {
+    fn an_empty_file_is_migrated_to_the_present_version() {
         let directory = Directory::new("empty");
         let path = directory.0.join("sessions.db");
         fs::write(&path, "").expect("a file");
@@ -372,13 +371,13 @@ mod tests {
         assert_eq!(expires_at, &Timestamp::from_millis(9000));
         assert_eq!(sessions, &Some(1));
         drop(store);
-        // That one had expired was written at the time that the node had.
+        // The store noted the removal of an expired session at its own time.
         let (_, written_at) = open(&path).expect("a file of sessions");
         assert_eq!(written_at, Timestamp::from_millis(5500));
     }
 
     #[test]
-    fn nodes_that_make_a_file_at_once_all_get_it() {
+    fn nodes_that_create_a_file_at_once_all_open_it() {
         for round in 0..10 {
             let directory = Directory::new(&format!("at-once-{round}"));
             let path = directory.0.join("sessions.db");

@@ -1,5 +1,4 @@
-//! The SQL: sessions, the keys they once had, and how many there are, kept in step with each other within one
-//! transaction. Knows no rule.
+//! The SQL. Keeps sessions, their retired keys and the totals consistent within one transaction. Knows no rule.
 
 use std::cell::Cell;
 
@@ -8,15 +7,15 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Params
 use crate::session::{Binding, Lifetime, SessionKey, Timestamp};
 use crate::store::records::{NewSession, Totals};
 
-/// What a statement gives, unless the transaction has to end.
+/// The result of a statement.
 pub type Result<T> = std::result::Result<T, Interruption<rusqlite::Error>>;
 
-/// Why a transaction does not go on.
+/// Why a transaction stops.
 #[derive(Debug)]
 pub enum Interruption<F> {
-    /// It only reads so far, and has come to where it has to write.
+    /// The transaction may only read, and an operation has to write.
     NeedsToWrite,
-    /// It failed.
+    /// A statement failed.
     Failed(F),
 }
 
@@ -36,7 +35,7 @@ impl From<rusqlite::Error> for Interruption<rusqlite::Error> {
 }
 
 impl Interruption<rusqlite::Error> {
-    /// Whether a session was not inserted because another has its key.
+    /// Whether an insertion failed because another session has the key.
     pub fn is_taken_key(&self) -> bool {
         let code = match self {
             Self::Failed(error) => error.sqlite_error_code(),
@@ -46,7 +45,7 @@ impl Interruption<rusqlite::Error> {
     }
 }
 
-/// A session as it stands in the file.
+/// A session as the file stores it.
 pub struct Row {
     pub id: i64,
     pub key: SessionKey,
@@ -58,7 +57,7 @@ pub struct Row {
     pub binding: Option<Binding>,
 }
 
-/// A key that is no longer its session's, and since when.
+/// A retired key, and when a regeneration retired it.
 pub struct Retired {
     pub id: i64,
     pub at: Timestamp,
@@ -68,13 +67,13 @@ pub struct Retired {
 pub struct Tables<'c> {
     connection: &'c Connection,
     may_write: bool,
-    /// As they are to be when the transaction ends, once they are known.
+    /// The totals to be stored at the end of the transaction, once they are known.
     totals: Cell<Option<Totals>>,
     totals_changed: Cell<bool>,
     has_written: Cell<bool>,
 }
 
-/// The columns of a [`Row`], in the order in which [`read_row`] takes them.
+/// The columns of a [`Row`], in the order in which [`read_row`] reads them.
 macro_rules! select_rows {
     ($rest:literal) => {
         concat!(
@@ -103,7 +102,7 @@ impl<'c> Tables<'c> {
         Ok(row)
     }
 
-    /// The session that once had this key, and since when it has it no more.
+    /// Finds the session that had this key earlier, and the time when the key was retired.
     pub fn by_retired_key(&self, key: &SessionKey) -> Result<Option<(Row, Timestamp)>> {
         let sql = "SELECT session, retired_at FROM retired WHERE key = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -119,30 +118,30 @@ impl<'c> Tables<'c> {
         Ok(row.map(|row| (row, retired_at)))
     }
 
-    /// A user's sessions, the oldest first, from behind the session `after` on.
+    /// Lists up to `at_most` sessions of a user, oldest first, starting after the session `after`.
     pub fn of_user(&self, user: &str, after: i64, at_most: usize) -> Result<Vec<Row>> {
         let sql =
             select_rows!("WHERE user = ?1 AND sessions.id > ?2 ORDER BY sessions.id LIMIT ?3");
-        self.rows(sql, (user, after, count(at_most)))
+        self.query_rows(sql, (user, after, count(at_most)))
     }
 
-    /// Sessions that are to be looked at by `now`, the first to be looked at first.
+    /// Lists up to `at_most` sessions whose check is due by `now`, the longest overdue first.
     pub fn due(&self, now: Timestamp, at_most: usize) -> Result<Vec<Row>> {
         let sql = select_rows!("WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2");
-        self.rows(sql, (millis(now), count(at_most)))
+        self.query_rows(sql, (millis(now), count(at_most)))
     }
 
-    /// Adds a session whose last use is `used_by` this node.
+    /// Adds a session. This node knows of its first use as `used_by`.
     ///
     /// # Errors
     ///
-    /// Also when another session has its key: then nothing was changed.
+    /// If a statement fails. If another session has the key, nothing has changed.
     pub fn insert(&self, new: &NewSession<'_>, used_by: i64) -> Result<Row> {
         let is_new_user = !self.has_sessions(new.user)?;
         let sql = "INSERT INTO sessions (key, user, created_at, auth_time, last_used_at, used_by, ends_at, \
                    idle_timeout, due_at, data, binding) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         let life = &new.lifetime;
-        self.write(sql)?.execute((
+        self.prepare_write(sql)?.execute((
             new.key.as_bytes(),
             new.user,
             millis(life.created_at),
@@ -168,12 +167,12 @@ impl<'c> Tables<'c> {
         })
     }
 
-    /// Gives a session a new key, and the times that may change with it.
+    /// Replaces a session's key, and stores the times that a regeneration may change.
     pub fn rekey(&self, row: &Row, key: SessionKey, life: &Lifetime) -> Result<()> {
         let sql = "UPDATE sessions SET key = ?2, first_key = coalesce(first_key, key), auth_time = ?3, ends_at = ?4 \
                    WHERE id = ?1";
         let (auth_time, ends_at) = (millis(life.auth_time), millis(life.ends_at));
-        self.write(sql)?
+        self.prepare_write(sql)?
             .execute((row.id, key.as_bytes(), auth_time, ends_at))?;
         Ok(())
     }
@@ -181,38 +180,38 @@ impl<'c> Tables<'c> {
     /// Replaces a session's data.
     pub fn set_data(&self, row: &Row, data: &str) -> Result<()> {
         let sql = "UPDATE sessions SET data = ?2 WHERE id = ?1";
-        self.write(sql)?.execute((row.id, data))?;
+        self.prepare_write(sql)?.execute((row.id, data))?;
         Ok(())
     }
 
-    /// Writes the last use of a session, and who knows all uses until then.
-    pub fn use_at(&self, row: &Row, life: &Lifetime, used_by: i64) -> Result<()> {
+    /// Stores a session's last use, and which node knows every use until then.
+    pub fn set_last_use(&self, row: &Row, life: &Lifetime, used_by: i64) -> Result<()> {
         let sql = "UPDATE sessions SET last_used_at = ?2, used_by = ?3 WHERE id = ?1";
-        self.write(sql)?
+        self.prepare_write(sql)?
             .execute((row.id, millis(life.last_used_at), used_by))?;
         Ok(())
     }
 
-    /// Puts off when a session is looked at.
+    /// Postpones the check of a session.
     pub fn reschedule(&self, row: &Row, at: Timestamp) -> Result<()> {
         let sql = "UPDATE sessions SET due_at = ?2 WHERE id = ?1";
-        self.write(sql)?.execute((row.id, millis(at)))?;
+        self.prepare_write(sql)?.execute((row.id, millis(at)))?;
         Ok(())
     }
 
     pub fn remove(&self, row: &Row) -> Result<()> {
-        self.write("DELETE FROM retired WHERE session = ?1")?
+        self.prepare_write("DELETE FROM retired WHERE session = ?1")?
             .execute([row.id])?;
-        self.write("DELETE FROM sessions WHERE id = ?1")?
+        self.prepare_write("DELETE FROM sessions WHERE id = ?1")?
             .execute([row.id])?;
         let was_last = !self.has_sessions(&row.user)?;
         self.add_to_totals(-1, -i64::from(was_last))
     }
 
-    /// Removes everything, page by page rather than row by row: SQLite does that where there is no condition.
+    /// Removes all sessions. Without a condition, SQLite deletes page by page rather than row by row.
     pub fn remove_all(&self) -> Result<()> {
-        self.write("DELETE FROM retired")?.execute([])?;
-        self.write("DELETE FROM sessions")?.execute([])?;
+        self.prepare_write("DELETE FROM retired")?.execute([])?;
+        self.prepare_write("DELETE FROM sessions")?.execute([])?;
         self.totals.set(Some(Totals {
             sessions: 0,
             users: 0,
@@ -221,15 +220,15 @@ impl<'c> Tables<'c> {
         Ok(())
     }
 
-    /// Remembers a key that a session no longer has.
+    /// Remembers a session's present key as retired.
     pub fn retire(&self, row: &Row, at: Timestamp) -> Result<()> {
         let sql = "INSERT INTO retired (key, session, retired_at) VALUES (?1, ?2, ?3)";
         let values = (row.key.as_bytes(), row.id, millis(at));
-        self.write(sql)?.execute(values)?;
+        self.prepare_write(sql)?.execute(values)?;
         Ok(())
     }
 
-    /// A session's retired keys, the oldest first.
+    /// Lists a session's retired keys, oldest first.
     pub fn retired_of(&self, row: &Row) -> Result<Vec<Retired>> {
         let sql = "SELECT id, retired_at FROM retired WHERE session = ?1 ORDER BY id";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -243,8 +242,8 @@ impl<'c> Tables<'c> {
         Ok(retired.collect::<rusqlite::Result<_>>()?)
     }
 
-    pub fn forget(&self, retired: &Retired) -> Result<()> {
-        self.write("DELETE FROM retired WHERE id = ?1")?
+    pub fn forget_retired(&self, retired: &Retired) -> Result<()> {
+        self.prepare_write("DELETE FROM retired WHERE id = ?1")?
             .execute([retired.id])?;
         Ok(())
     }
@@ -276,22 +275,22 @@ impl<'c> Tables<'c> {
         Ok(())
     }
 
-    /// Writes what a transaction that writes anything writes once: when that was, and the totals if they have changed.
+    /// Stores the transaction's time and the changed totals, if the transaction has written anything.
     pub fn finish(self, now: Timestamp) -> Result<()> {
         if !self.has_written.get() {
             return Ok(());
         }
-        // The larger of the two, since another node's clock may be ahead of this one's.
+        // Keeps the later time, because another node's clock may be ahead.
         if let Some(totals) = self.totals.get().filter(|_| self.totals_changed.get()) {
             let sql =
                 "UPDATE totals SET written_at = max(written_at, ?1), sessions = ?2, users = ?3";
-            self.write(sql)?.execute((
+            self.prepare_write(sql)?.execute((
                 millis(now),
                 totals.sessions.cast_signed(),
                 totals.users.cast_signed(),
             ))?;
         } else {
-            self.write("UPDATE totals SET written_at = max(written_at, ?1)")?
+            self.prepare_write("UPDATE totals SET written_at = max(written_at, ?1)")?
                 .execute([millis(now)])?;
         }
         Ok(())
@@ -302,14 +301,14 @@ impl<'c> Tables<'c> {
         Ok(self.connection.prepare_cached(sql)?.exists([user])?)
     }
 
-    fn rows(&self, sql: &str, parameters: impl Params) -> Result<Vec<Row>> {
+    fn query_rows(&self, sql: &str, parameters: impl Params) -> Result<Vec<Row>> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map(parameters, read_row)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// A statement that writes, where that is allowed.
-    fn write(&self, sql: &str) -> Result<CachedStatement<'c>> {
+    /// Prepares a statement that writes, if the transaction may write.
+    fn prepare_write(&self, sql: &str) -> Result<CachedStatement<'c>> {
         if !self.may_write {
             return Err(Interruption::NeedsToWrite);
         }
@@ -344,7 +343,7 @@ fn timestamp(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     Ok(Timestamp::from_millis(millis.unsigned_abs()))
 }
 
-/// SQLite's integers are signed. What is beyond them is beyond 292 million years.
+/// SQLite's integers are signed. A later time than they hold is 292 million years away.
 fn millis(at: Timestamp) -> i64 {
     i64::try_from(at.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,16 +1,16 @@
 //! Uses of sessions that are not in the file.
 //!
-//! Writing every use would turn each validation into a write with its `fsync`. So a use is written only when the
-//! last one that was written is long enough ago: a sixtieth of the idle timeout, or a minute where the session has
-//! none and the time of its last use is only shown. What is not written is kept here, so that a node on its own
-//! ends a session to the millisecond.
+//! Writing every use would turn each validation into a write with its `fsync`. So a node writes a use only if the last
+//! written use is long enough ago: a sixtieth of the idle timeout, or a minute if the session has no idle timeout and
+//! its last use is only shown. The node keeps the unwritten uses here, so a node that alone uses a session ends it to
+//! the millisecond.
 //!
-//! What another node, or this one before a restart, has kept to itself is lost to us, and must not end a session
-//! early. So the file says who wrote a session's last use. Of its own, a node knows all uses. Where another wrote
-//! it, that one may have kept later uses, up to a sixtieth later: the session gets the benefit of the doubt and
-//! lives that much longer. And where several nodes use a session within that sixtieth, the second of them marks
-//! it as used by [`SEVERAL`], so that none claims to know all uses, and none has to write more of them.
-//! That makes two writes in a sixtieth of the idle timeout at the most, however many nodes there are.
+//! A node cannot know the unwritten uses of another node, or its own from before a restart. They must not be missing in
+//! a way that ends a session early. So the file says which node wrote a session's last use. That node knows every use.
+//! Any other node assumes that the writer may have kept later uses, up to a sixtieth of the idle timeout later, and
+//! lets the session live that much longer. If several nodes use a session within that sixtieth, the second of them
+//! marks it as used by [`SEVERAL`]. Then no node claims to know every use, and none has to write more of them. However
+//! many nodes there are, they write at most twice per sixtieth of the idle timeout.
 
 use std::collections::HashMap;
 use std::num::NonZeroI64;
@@ -19,51 +19,51 @@ use std::time::Duration;
 use super::tables::Row;
 use crate::session::{Lifetime, SessionKey, Timestamp};
 
-/// Who used a session last, when several nodes did within a short time.
+/// Stored as `used_by` if several nodes used a session within a short time.
 const SEVERAL: i64 = 0;
 
-/// A sixtieth of the idle timeout: few enough writes, and nobody will notice in `last_seen_at`.
+/// A use is written if a sixtieth of the idle timeout has passed: rarely, and yet `last_seen_at` stays nearly exact.
 const PARTS_OF_IDLE_TIMEOUT: u64 = 60;
 
-/// The same for a session that has no idle timeout.
+/// A use of a session without an idle timeout is written after this many milliseconds.
 const MILLIS_WITHOUT_IDLE_TIMEOUT: u64 = 60_000;
 
-/// How many uses are kept before those that no longer matter are looked for.
+/// How many uses are kept before the first search for uses that no longer matter.
 const FIRST_SWEEP: usize = 4096;
 
-/// What is to be done about a use.
+/// Whether to write a use to the file.
 pub enum Write {
-    /// Nothing: it is kept here.
+    /// Do not write it; it is kept here.
     Nothing,
-    /// It is to be written as used by this one.
+    /// Write it with this `used_by`.
     By(i64),
 }
 
 struct Use {
     at: Timestamp,
-    /// When the session ends unless it is used again, and so is written again or is kept here anew.
+    /// When the session ends unless a later use is written or kept.
     matters_until: Timestamp,
 }
 
-/// Uses that were not written.
+/// The uses that were not written.
 pub struct Uses {
-    /// This node's number in the file, as long as it has the file open.
+    /// This node's number, which it chose when it opened the file.
     node: i64,
     kept: HashMap<SessionKey, Use>,
-    /// Those of a batch that is not yet committed.
-    of_batch: HashMap<SessionKey, Use>,
+    /// The uses of the batch that is not committed yet.
+    uncommitted: HashMap<SessionKey, Use>,
     sweep_at: usize,
-    /// Whether uses of sessions without an idle timeout are not to be written now.
+    /// Whether to keep uses of sessions without an idle timeout here instead of writing them.
     keeps_back: bool,
 }
 
 impl Uses {
-    /// No uses, of the node that is to be known by this number, which no other has.
+    /// Starts without uses. No other node may have the number `node`.
     pub fn new(node: NonZeroI64) -> Self {
         Self {
             node: node.get(),
             kept: HashMap::new(),
-            of_batch: HashMap::new(),
+            uncommitted: HashMap::new(),
             sweep_at: FIRST_SWEEP,
             keeps_back: false,
         }
@@ -74,26 +74,26 @@ impl Uses {
         self.node
     }
 
-    /// The times of a session as far as they can be known.
+    /// The times of a session as far as this node knows them.
     pub fn recall(&self, row: &Row, now: Timestamp) -> Lifetime {
         let mut lifetime = row.lifetime;
-        for uses in [&self.kept, &self.of_batch] {
+        for uses in [&self.kept, &self.uncommitted] {
             if let Some(kept) = uses.get(&row.key) {
                 lifetime.use_at(kept.at);
             }
         }
         if row.used_by != self.node && !lifetime.is_live(now) {
-            lifetime.use_at(row.lifetime.last_used_at + not_written_for(&lifetime));
+            lifetime.use_at(row.lifetime.last_used_at + write_interval(&lifetime));
         }
         lifetime
     }
 
-    /// Notes a use at `lifetime.last_used_at` of the session that `row` has in the file.
+    /// Records a use at `lifetime.last_used_at` of the session with this `row`.
     pub fn note(&mut self, row: &Row, lifetime: &Lifetime) -> Write {
         let written_at = row.lifetime.last_used_at;
         let has_idle_timeout = lifetime.idle_timeout_millis != Lifetime::NEVER_IDLE;
         let is_kept_back = self.keeps_back && !has_idle_timeout;
-        if lifetime.last_used_at >= written_at + not_written_for(lifetime) && !is_kept_back {
+        if lifetime.last_used_at >= written_at + write_interval(lifetime) && !is_kept_back {
             return Write::By(self.node);
         }
         if has_idle_timeout && ![self.node, SEVERAL].contains(&row.used_by) {
@@ -103,32 +103,32 @@ impl Uses {
             at: lifetime.last_used_at,
             matters_until: lifetime.expires_at(),
         };
-        self.of_batch.insert(row.key, kept);
+        self.uncommitted.insert(row.key, kept);
         Write::Nothing
     }
 
-    /// Whether to keep uses here that would be written, where no session can end early because of it.
+    /// Sets whether to keep uses here that are due to be written, if that ends no session early.
     pub fn keep_back(&mut self, keeps_back: bool) {
         self.keeps_back = keeps_back;
     }
 
-    /// The batch is committed.
-    pub fn keep_batch(&mut self, now: Timestamp) {
-        self.kept.extend(self.of_batch.drain());
+    /// Keeps the uses of a batch after its commit.
+    pub fn commit_batch(&mut self, now: Timestamp) {
+        self.kept.extend(self.uncommitted.drain());
         if self.kept.len() >= self.sweep_at {
             self.kept.retain(|_, kept| now < kept.matters_until);
             self.sweep_at = FIRST_SWEEP.max(self.kept.len() * 2);
         }
     }
 
-    /// The batch came to nothing.
-    pub fn forget_batch(&mut self) {
-        self.of_batch.clear();
+    /// Forgets the uses of a batch that failed.
+    pub fn discard_batch(&mut self) {
+        self.uncommitted.clear();
     }
 }
 
-/// For how long after a use was written the next ones are not.
-fn not_written_for(lifetime: &Lifetime) -> Duration {
+/// How long after a written use the next uses are not written.
+fn write_interval(lifetime: &Lifetime) -> Duration {
     Duration::from_millis(match lifetime.idle_timeout_millis {
         Lifetime::NEVER_IDLE => MILLIS_WITHOUT_IDLE_TIMEOUT,
         millis => millis / PARTS_OF_IDLE_TIMEOUT,

@@ -1,41 +1,41 @@
-//! What is wrong with what a peer sent, where, and whom to tell.
+//! Describes what is wrong with a message, where, and whom to tell.
 
 use std::borrow::Cow;
 
 use super::field::{BodyIs, MessageFields};
 use super::{Envelope, ReturnAddress};
 
-/// Why a line, or several, are no message. Repeats nothing of what they hold, since that may be a session id.
+/// Why a line, or several, form no message. Repeats none of their content, because it may contain a session id.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// They are not JSON.
+    /// The lines are not JSON.
     NotJson {
-        /// What was expected, or what was there.
+        /// What was expected or found.
         why: String,
-        /// Where.
+        /// Where the fault is.
         place: Place,
     },
-    /// They are JSON, but not an object.
+    /// The lines are JSON, but not an object.
     NotAnObject,
-    /// They hold bytes that are not UTF-8, or NUL bytes.
+    /// The lines contain bytes that are not UTF-8, or NUL bytes.
     NotText(Place),
-    /// They say neither who sent them and to whom, nor are they a bare body.
+    /// The lines contain neither a sender and a receiver nor a bare body.
     NoSender,
-    /// They are longer than this number of bytes.
+    /// The lines are longer than this number of bytes.
     TooLong(usize),
 }
 
 /// A place in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The line, counted from the one on which the message begins, which is 0.
+    /// The line, counted from 0 at the beginning of the message.
     pub line: usize,
-    /// The byte of that line, counted from 1.
+    /// The byte within the line, counted from 1.
     pub byte: usize,
 }
 
 impl Unreadable {
-    /// The fault in words, for a message that begins on the line of this number.
+    /// Describes the fault of a message whose first line has the number `first_line`.
     pub fn describe(&self, first_line: u64) -> String {
         let at = |place: &Place| match place.line {
             0 => format!("at byte {} of the line", place.byte),
@@ -67,14 +67,14 @@ impl Unreadable {
     }
 }
 
-/// Stands where bytes were not text.
+/// Replaces bytes that are not text.
 pub(super) const REPLACEMENT: &str = "\u{FFFD}";
 
-/// A fault, and as much of a return address as could be read.
+/// A fault, and the part of the return address that could be read.
 pub struct Fault<'a> {
     /// What is wrong.
     pub reason: Unreadable,
-    /// Whom to tell; none when it was somebody's reply that is at fault, which is never answered.
+    /// Whom to tell; `None` if the message is a reply, which is never answered.
     pub return_address: Option<ReturnAddress<'a>>,
 }
 
@@ -99,7 +99,7 @@ impl<'a> Fault<'a> {
         }
     }
 
-    /// For a text that was repaired: a name that was not intact leads to nobody, or to somebody else.
+    /// Removes names that were repaired: a name that was not intact could address nobody, or another peer.
     pub(super) fn without_repaired_names(mut self) -> Self {
         if let Some(address) = &mut self.return_address {
             let is_intact = |envelope: &Envelope<'_>| {

@@ -1,8 +1,8 @@
-//! The fields of one JSON object, seen but not yet judged.
+//! Collects the fields of a JSON object without checking them.
 //!
-//! Which fields matter, and what each must be, depends on the request's type, and the type may stand anywhere
-//! in the object. So one pass collects the JSON text of every field that any request knows, and the request's
-//! own reader judges what it needs. What no request knows is skipped, whatever it holds and however deep.
+//! The request's type decides which fields matter and what each must be, and the type may come last. So one pass
+//! collects the JSON text of every field that some request knows, and the request's own reader checks what it needs.
+//! The pass skips all other fields, whatever they contain and however deep they nest.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,12 +10,12 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// What an object says of one field: its JSON text, not yet judged. Two words, since a message has many.
+/// A field's JSON text, unchecked. It takes two words only, because a message has many fields.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Field<'a>(Option<&'a str>);
 
 impl<'a> Field<'a> {
-    /// A field that was given more than once. No JSON text is empty.
+    /// A field that occurs more than once. The empty text can mark it, because no JSON text is empty.
     const REPEATED: Self = Self(Some(""));
 
     /// A field with this JSON text.
@@ -31,23 +31,23 @@ impl<'a> Field<'a> {
         self.0 == Some("")
     }
 
-    /// The field's JSON text, if it was given once.
+    /// The field's JSON text, if it occurs once.
     pub(super) fn json(self) -> Option<&'a str> {
         self.0.filter(|json| !json.is_empty())
     }
 
-    /// Itself, or an absent one where it is a string that is not text (lone surrogates).
+    /// Returns an absent field if this one is a string with a lone surrogate, which is not text.
     fn or_absent_if_no_text(self) -> Self {
         let is_text = self.string_json().is_none_or(is_text);
         if is_text { self } else { Self(None) }
     }
 
-    /// The JSON text of a string, quotes and escapes included.
+    /// The JSON text of a string, including quotes and escapes.
     pub(super) fn string_json(self) -> Option<&'a str> {
         self.json().filter(|json| json.starts_with('"'))
     }
 
-    /// The text of a string; none where there is no string, or one that is not text (lone surrogates).
+    /// A string's text; `None` if the field is no string or has a lone surrogate.
     pub(super) fn string(self) -> Option<Cow<'a, str>> {
         let json = self.string_json()?;
         let inside = &json[1..json.len() - 1];
@@ -57,10 +57,10 @@ impl<'a> Field<'a> {
         serde_json::from_str(json).ok().map(Cow::Owned)
     }
 
-    /// An integer that is not negative and has at most 64 bits.
+    /// An integer from 0 to `u64::MAX`.
     pub(super) fn natural(self) -> Option<u64> {
         let json = self.integer_json()?;
-        // Minus zero is an integer, too.
+        // Minus zero is a valid integer.
         json.parse()
             .ok()
             .or_else(|| json.trim_start_matches(['-', '0']).is_empty().then_some(0))
@@ -94,7 +94,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// What stands at `body`.
+/// What the field `body` holds.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum BodyIs {
     #[default]
@@ -104,14 +104,14 @@ pub(super) enum BodyIs {
     Repeated,
 }
 
-/// Makes [`Fields`]: a field for each name that some request knows.
+/// Defines [`Fields`] with a field for each name that some request knows.
 macro_rules! fields {
     ($($field:ident: $name:literal,)*) => {
         /// The fields of a body.
         #[derive(Default, PartialEq, Eq)]
         pub(super) struct Fields<'a> {
             $(pub(super) $field: Field<'a>,)*
-            /// Whether there was a name that no request knows.
+            /// Whether the object has a name that no request knows.
             has_unknown: bool,
         }
 
@@ -126,7 +126,7 @@ macro_rules! fields {
                 }
             }
 
-            /// Whether every field that is there has one of these names.
+            /// Whether all present fields have names for which `names` returns true.
             pub(super) fn are_among(&self, names: impl Fn(&str) -> bool) -> bool {
                 let all = [$(($name, self.$field)),*];
                 let is_known = |(name, field): &(&str, Field<'_>)| field.is_absent() || names(name);
@@ -158,7 +158,7 @@ fields! {
 }
 
 impl<'a> Fields<'a> {
-    /// Adds the JSON text of a value to the field of this name, if any request knows it.
+    /// Stores the JSON text of a value in the field with this name, if some request knows the name.
     pub(super) fn add(&mut self, name: &str, json: &'a str) {
         if let Some(field) = self.named(name) {
             field.add(json);
@@ -166,7 +166,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Reads the value that comes next in `map` into `field`, or past it.
+/// Reads the next value of `map` into `field`, or skips it.
 fn read_value<'a, M: MapAccess<'a>>(
     field: Option<&mut Field<'a>>,
     map: &mut M,
@@ -179,7 +179,7 @@ fn read_value<'a, M: MapAccess<'a>>(
     Ok(())
 }
 
-/// Reads an object into fields that are there already, which saves moving them about.
+/// Reads an object into existing fields, because moving them would take time.
 impl<'de> DeserializeSeed<'de> for &mut Fields<'de> {
     type Value = ();
 
@@ -203,20 +203,20 @@ impl<'de> Visitor<'de> for &mut Fields<'de> {
     }
 }
 
-/// The fields of a message and, read in the same pass, those of its body.
+/// The fields of a message and, collected in the same pass, those of its body.
 #[derive(Default, PartialEq, Eq)]
 pub(super) struct MessageFields<'a> {
     pub(super) src: Field<'a>,
     pub(super) dest: Field<'a>,
     pub(super) body_is: BodyIs,
-    /// Those of the message itself where it has no body: then it may be a bare one.
+    /// The fields of the body. Without a body, those of the message itself, which may be a bare body.
     pub(super) body: Fields<'a>,
-    /// Whether the message itself had some of these.
+    /// Whether `body` holds fields of the message itself.
     has_bare: bool,
 }
 
 impl<'a> MessageFields<'a> {
-    /// Adds the JSON text of a value of the message itself.
+    /// Stores the JSON text of a value of the message itself.
     pub(super) fn add(&mut self, name: &str, json: &'a str) {
         if let Some(field) = self.named(name) {
             field.add(json);
@@ -235,7 +235,7 @@ impl<'a> MessageFields<'a> {
         }
     }
 
-    /// The fields of the body, which begins: what the message itself had is none of them.
+    /// Begins the body, and returns its fields, without those of the message itself.
     pub(super) fn begin_body(&mut self) -> &mut Fields<'a> {
         if std::mem::take(&mut self.has_bare) {
             self.body = Fields::default();
@@ -244,8 +244,8 @@ impl<'a> MessageFields<'a> {
         &mut self.body
     }
 
-    /// Reads a message whose body, if it has one, is an object, into these fields, which have to be empty. None, with
-    /// something in them, when it is anything else.
+    /// Reads a message whose body, if any, is an object into these fields, which must be empty. Returns `None` for any
+    /// other message, and may then have added fields.
     #[cold]
     pub(super) fn read_general(&mut self, json: &'a str) -> Option<()> {
         let mut deserializer = serde_json::Deserializer::from_str(json);
@@ -255,17 +255,18 @@ impl<'a> MessageFields<'a> {
         deserializer.end().ok()
     }
 
-    /// A peer's name goes back as it came, into a reply that every parser has to be able to read.
+    /// Discards peers' names with lone surrogates. The reply repeats a name unchanged, and every parser must be able to
+    /// read the reply.
     fn keep_names_that_are_text(&mut self) {
         self.src = self.src.or_absent_if_no_text();
         self.dest = self.dest.or_absent_if_no_text();
     }
 
-    /// Reads a message with anything for a body, in two passes.
+    /// Reads a message with any kind of body, in two passes.
     ///
     /// # Errors
     ///
-    /// When it is not an object, or not JSON.
+    /// If the message is not an object, or not JSON.
     pub(super) fn read_any(json: &'a str) -> Result<Self, serde_json::Error> {
         let mut any = AnyFields::default();
         let mut deserializer = serde_json::Deserializer::from_str(json);
@@ -285,11 +286,11 @@ impl<'a> MessageFields<'a> {
     }
 }
 
-/// Whether the JSON text of a value has no string with a lone surrogate (`"\ud800"`): the grammar allows them, and
-/// many parsers do not.
+/// Whether the JSON text of a value contains no string with a lone surrogate (`"\ud800"`). The grammar allows lone
+/// surrogates, but many parsers reject them.
 pub(super) fn is_text(json: &str) -> bool {
     let mut rest = json;
-    // The first half of a pair, if it was the character before.
+    // Whether the previous character was the first half of a pair.
     let mut high = false;
     while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
         if high && at > 0 {
@@ -310,11 +311,11 @@ pub(super) fn is_text(json: &str) -> bool {
     !high
 }
 
-/// What a line says before the place where it stops being a message.
-pub(super) fn before_fault(json: &str) -> MessageFields<'_> {
+/// Collects the fields that precede the place where a line stops being a message.
+pub(super) fn fields_before_fault(json: &str) -> MessageFields<'_> {
     let mut message = MessageFields::default();
     message.read_general(json);
-    // That has stopped at a body that is no object, and these may come behind it.
+    // The reader above stops at a body that is no object, but `src` and `dest` may come after it.
     let mut any = AnyFields::default();
     let _ = serde_json::Deserializer::from_str(json).deserialize_map(&mut any);
     any.message.keep_names_that_are_text();
@@ -353,7 +354,7 @@ impl<'de> Visitor<'de> for &mut MessageFields<'de> {
     }
 }
 
-/// The fields of a message, and its body as it stands.
+/// The fields of a message, and the JSON text of its body.
 #[derive(Default)]
 struct AnyFields<'a> {
     message: MessageFields<'a>,
@@ -379,8 +380,8 @@ impl<'de> Visitor<'de> for &mut AnyFields<'de> {
     }
 }
 
-/// Reads the name of the field that comes next in `map`. A name that is not text (lone surrogates) is valid
-/// JSON that no request knows: it reads as the empty one, and must not make the message unreadable.
+/// Reads the name of the next field in `map`. A name with a lone surrogate is valid JSON, and no request knows it; it
+/// reads as an empty name, so that it does not make the message unreadable.
 pub(super) fn next_name<'de, M: MapAccess<'de>>(
     map: &mut M,
 ) -> Result<Option<Cow<'de, str>>, M::Error> {

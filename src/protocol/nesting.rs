@@ -1,20 +1,20 @@
-//! Where a JSON object ends that stands on several lines: a reader of the grammar (RFC 8259) that takes one line after
-//! the other, looks at each byte once, and remembers no more of them than which brackets are open.
+//! Finds the end of a JSON object that spans several lines. The reader follows the grammar (RFC 8259), takes one line
+//! after another, reads each byte once, and remembers only which brackets are open.
 //!
-//! It makes no values, so it is only asked about lines that [`super::decode()`] could not read.
+//! It produces no values, so it is only used for lines that [`super::decode()`] could not read.
 
-/// How far a message has come that began with an object.
+/// How far a message that began with an object has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// The object has ended, and the line with it.
+    /// The object ended on this line, and nothing follows it.
     Whole,
     /// The line ended between two tokens of the object.
     Open,
-    /// The line breaks the grammar, or ends within a token.
+    /// The line violates the grammar, or ends within a token.
     Broken,
 }
 
-/// What may come next.
+/// Which token may come next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Expected {
     /// The object that is the message.
@@ -28,10 +28,10 @@ enum Expected {
     Nothing,
 }
 
-/// The brackets that are open, and what may come next.
+/// The open brackets, and which token may come next.
 pub struct Nesting {
-    /// For each bracket that is open whether it is an object's: a bit each, since a message may be nothing but
-    /// brackets.
+    /// One bit per open bracket: whether it opened an object. A message may consist of brackets only, so more than a
+    /// bit each would take too much memory.
     open: Vec<u64>,
     depth: usize,
     expected: Expected,
@@ -48,7 +48,7 @@ impl Default for Nesting {
 }
 
 impl Nesting {
-    /// Reads the next line. Once it is [`Progress::Whole`] or [`Progress::Broken`], nothing more is to be read.
+    /// Reads the next line. After [`Progress::Whole`] or [`Progress::Broken`], do not call it again.
     pub fn read(&mut self, line: &[u8]) -> Progress {
         let mut rest = skip_space(line);
         while let Some(first) = rest.first() {
@@ -64,7 +64,7 @@ impl Nesting {
         }
     }
 
-    /// Takes the token with which `rest` begins, and gives its length; none where it must not stand there.
+    /// Reads the token at the beginning of `rest`, and returns its length; `None` if the grammar forbids it there.
     fn token(&mut self, first: u8, rest: &[u8]) -> Option<usize> {
         use Expected::{Colon, CommaOrEnd, Message, Name, NameOrEnd, Nothing, Value, ValueOrEnd};
         match (first, self.expected) {
@@ -115,21 +115,22 @@ impl Nesting {
         };
     }
 
-    /// Whether the innermost bracket that is open is an object's.
+    /// Whether the innermost open bracket opened an object.
     fn in_object(&self) -> bool {
         let innermost = self.depth - 1;
         self.open[innermost / 64] >> (innermost % 64) & 1 == 1
     }
 }
 
-/// JSON's white space is less than that of ASCII, which has a form feed, too.
+/// JSON's white space lacks ASCII's form feed.
 fn skip_space(text: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
     let start = text.iter().position(|byte| !is_space(byte));
     &text[start.unwrap_or(text.len())..]
 }
 
-/// The length of the string with which `text` begins. What is not UTF-8, and NUL, is judged where the whole is read.
+/// The length of the string at the beginning of `text`. Invalid UTF-8 and NUL pass here, because the decoder of the
+/// whole message rejects them.
 fn string_length(text: &[u8]) -> Option<usize> {
     let mut at = 1;
     loop {
@@ -243,7 +244,7 @@ mod tests {
             assert_eq!(progress(&[&first.concat()]), Progress::Open, "{first:?}");
             let lines = [&first.concat(), "", " \t\r", &rest.concat()];
             assert_eq!(progress(&lines), Progress::Whole);
-            // Within a token.
+            // Cut within a token.
             let last = first.last().expect("there is one");
             for within in 1..last.len() {
                 if last.starts_with('-')
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_grammar_does_not_allow_is_broken_at_once() {
+    fn a_violation_of_the_grammar_is_broken_at_once() {
         for line in [
             "x",
             "[",
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_thousand_brackets_are_remembered_each() {
+    fn ten_thousand_open_brackets_are_all_remembered() {
         let begun = "{\"a\":[".repeat(10_000);
         let ends = "]}".repeat(10_000);
         assert_eq!(progress(&[&begun]), Progress::Open);
@@ -311,9 +312,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4000))]
 
-        /// Objects of pieces that are put together in ways that are mostly wrong, cut into lines anywhere.
+        /// Concatenates random tokens into mostly invalid objects, with line ends anywhere.
         #[test]
-        fn it_is_of_one_mind_with_the_general_reader(
+        fn nesting_agrees_with_the_general_reader(
             pieces in prop::collection::vec(
                 prop::sample::select(vec![
                     "{", "}", "[", "]", ",", ":", "\"a\":", "\"a\"", "1", "-0.5e3", "0", "true", "null", "\n", "\n",

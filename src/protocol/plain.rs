@@ -1,16 +1,15 @@
-//! The short way to read a message: the plain form in which nearly all of them come, in less than half the time
-//! that the general reader takes.
+//! Reads the plain form, in which nearly all messages arrive, in less than half the time that the general reader takes.
 //!
-//! Plain is an object of strings and integers, and at `body` one more such object, without an escape or a
-//! control character anywhere. Whatever else a message holds, valid or not, is not judged here but left to the
-//! general reader. A test holds the two against each other.
+//! A plain message is an object of strings and integers, with one more such object at `body`, and without any escape or
+//! control character. This reader leaves every other message, valid or not, to the general reader. A property test
+//! compares the two.
 
 use super::field::{BodyIs, Fields, MessageFields};
 
-/// Reads a message in plain form into `message`, which has to be empty. None, with something in it, when the
-/// message has any other form.
+/// Reads a message in plain form into `message`, which must be empty. Returns `None` if the message has another form,
+/// and may then have added fields.
 pub(super) fn read_into<'a>(line: &'a str, message: &mut MessageFields<'a>) -> Option<()> {
-    // A single pass, eight or more bytes at a time, and from here on a string ends at the next quote.
+    // One pass over several bytes at a time. After it, the next quote always ends a string.
     let not_plain = |byte: u8| byte < b' ' || byte == b'\\';
     if line
         .bytes()
@@ -29,7 +28,7 @@ pub(super) fn read_into<'a>(line: &'a str, message: &mut MessageFields<'a>) -> O
         } else {
             return None;
         }
-        if scanner.closes()? {
+        if scanner.ends_object()? {
             break;
         }
     }
@@ -37,7 +36,7 @@ pub(super) fn read_into<'a>(line: &'a str, message: &mut MessageFields<'a>) -> O
     scanner.rest.is_empty().then_some(())
 }
 
-/// What is left of a line that holds no escape and no control character.
+/// The rest of a line that contains no escape and no control character.
 struct Scanner<'a> {
     rest: &'a str,
 }
@@ -56,15 +55,15 @@ impl<'a> Scanner<'a> {
         Some(())
     }
 
-    /// Whether the object ends here, rather than going on after a comma.
-    fn closes(&mut self) -> Option<bool> {
+    /// Whether the object ends here; `false` if it continues after a comma.
+    fn ends_object(&mut self) -> Option<bool> {
         match self.token('}') {
             Some(()) => Some(true),
             None => self.token(',').map(|()| false),
         }
     }
 
-    /// A field's name, and the colon behind it.
+    /// Reads a field's name and the colon after it.
     fn name(&mut self) -> Option<&'a str> {
         let json = self.string()?;
         self.token(':')?;
@@ -90,7 +89,7 @@ impl<'a> Scanner<'a> {
         let unsigned = self.rest.strip_prefix('-').unwrap_or(self.rest);
         let digits = unsigned.bytes().take_while(u8::is_ascii_digit).count();
         let leading_zero = digits > 1 && unsigned.starts_with('0');
-        // Behind a digit, these would make it another kind of number.
+        // After a digit, these characters would make another kind of number.
         let goes_on = unsigned[digits..].starts_with(['.', 'e', 'E']);
         if digits == 0 || leading_zero || goes_on {
             return None;
@@ -103,7 +102,7 @@ impl<'a> Scanner<'a> {
         loop {
             let name = self.name()?;
             fields.add(name, self.value()?);
-            if self.closes()? {
+            if self.ends_object()? {
                 return Some(());
             }
         }
@@ -116,15 +115,15 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Where the first quote is. Looks at eight bytes at a time in a plain register: most strings of a message
-/// are so short that a wider search would spend its time on getting started.
+/// Finds the first quote. It compares eight bytes at a time in an ordinary register, because most strings of a message
+/// are too short for a vectorised search to pay off.
 fn find_quote(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
     const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
     const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
     let (words, rest) = bytes.as_chunks::<8>();
     for (number, word) in words.iter().enumerate() {
-        // A quote becomes a zero byte, and the lowest zero byte the lowest high bit that is set here.
+        // The XOR turns each quote into a zero byte. The lowest zero byte becomes the lowest set high bit of `zeros`.
         let word = u64::from_le_bytes(*word) ^ QUOTES;
         let zeros = word.wrapping_sub(ONES) & !word & HIGH_BITS;
         if zeros != 0 {
@@ -154,7 +153,7 @@ mod tests {
     fn the_first_quote_is_found_wherever_it_is() {
         for length in 0..40 {
             for first in 0..length {
-                // A byte that differs from a quote in its lowest bit alone, before and behind.
+                // The bytes before and after differ from a quote only in the lowest bit.
                 let mut bytes = vec![b'#'; length];
                 bytes[first] = b'"';
                 bytes[length - 1] = b'"';
@@ -213,9 +212,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4000))]
 
-        /// Lines of pieces that messages are made of, put together in ways that are mostly wrong.
+        /// Concatenates random pieces of messages into mostly invalid lines.
         #[test]
-        fn what_the_short_way_reads_the_general_reader_reads_alike(
+        fn both_readers_agree_on_plain_messages(
             pieces in prop::collection::vec(
                 prop::sample::select(vec![
                     "{", "}", "{", "}", ",", ":", ",\"", "\":", "\"", " ", "\"src\":", "\"body\":{", "\"type\":",

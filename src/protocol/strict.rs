@@ -1,5 +1,4 @@
-//! Requests that may have no field which they do not know: a `max_age` or a `binding` that was misspelt must not be
-//! ignored.
+//! Refuses requests with unknown fields (`--strict`), so that a misspelt `max_age` or `binding` is not ignored.
 
 use std::fmt;
 
@@ -10,7 +9,7 @@ use super::field::{BodyIs, MessageFields, next_name};
 use super::message::REQUESTS;
 use super::{Error, Incoming};
 
-/// Gives what was read of a message back, or refuses its request because of such a field.
+/// Passes on what was read of a message, but refuses a request that has an unknown field.
 pub(super) fn check<'a>(
     read: Result<Incoming<'a>, Fault<'a>>,
     message: &MessageFields<'a>,
@@ -33,7 +32,8 @@ fn find_unknown(message: &MessageFields<'_>, text: &str) -> Option<Error> {
     (!message.body.are_among(is_known)).then(|| refuse(kind, fields, message.body_is, text))
 }
 
-/// Says which field of the body it is, counted from 1: its name is not repeated, since it may be anything.
+/// Describes the unknown field by its place in the body, counted from 1. Its name could be anything, so the error does
+/// not repeat it.
 #[cold]
 fn refuse(kind: &str, fields: &[&str], body_is: BodyIs, text: &str) -> Error {
     let is_bare = body_is == BodyIs::Absent;
@@ -42,11 +42,11 @@ fn refuse(kind: &str, fields: &[&str], body_is: BodyIs, text: &str) -> Error {
             || fields.contains(&name)
             || is_bare && ["src", "dest"].contains(&name)
     };
-    let seek = Seek {
+    let search = FieldSearch {
         in_body: !is_bare,
         is_known: &mut is_known,
     };
-    let place = seek.deserialize(&mut serde_json::Deserializer::from_str(text));
+    let place = search.deserialize(&mut serde_json::Deserializer::from_str(text));
     let place = place.ok().flatten().unwrap_or_default();
     let mut known = vec!["type", "msg_id"];
     known.extend(fields);
@@ -56,14 +56,14 @@ fn refuse(kind: &str, fields: &[&str], body_is: BodyIs, text: &str) -> Error {
     ))
 }
 
-/// Looks for the first field whose name is not known, and gives its place among its object's fields.
-struct Seek<'k> {
-    /// In the object that stands at `body`, rather than in this one.
+/// Searches an object for the first field with an unknown name. Returns its place among the object's fields.
+struct FieldSearch<'k> {
+    /// Whether to search the object at `body` instead of this one.
     in_body: bool,
     is_known: &'k mut dyn FnMut(&str) -> bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Seek<'_> {
+impl<'de> DeserializeSeed<'de> for FieldSearch<'_> {
     type Value = Option<usize>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -71,7 +71,7 @@ impl<'de> DeserializeSeed<'de> for Seek<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Seek<'_> {
+impl<'de> Visitor<'de> for FieldSearch<'_> {
     type Value = Option<usize>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,7 +84,7 @@ impl<'de> Visitor<'de> for Seek<'_> {
         while let Some(name) = next_name(&mut map)? {
             place += 1;
             if self.in_body && name == "body" {
-                found = map.next_value_seed(Seek {
+                found = map.next_value_seed(FieldSearch {
                     in_body: false,
                     is_known: &mut *self.is_known,
                 })?;

@@ -194,15 +194,11 @@ pub struct Lifetime {
     /// When the session ends, however often it is used: the absolute timeout of the OWASP Session Management Cheat
     /// Sheet (ASVS 5.0, 7.3.2).
     pub ends_at: Timestamp,
-    /// How many milliseconds the session may go unused: the idle timeout (ASVS 5.0, 7.3.1). [`Lifetime::NEVER_IDLE`] if
-    /// the session has none.
-    pub idle_timeout_millis: u64,
+    /// How many milliseconds the session may go unused: the idle timeout (ASVS 5.0, 7.3.1). `None` for no limit.
+    pub idle_timeout_millis: Option<u64>,
 }
 
 impl Lifetime {
-    /// The idle timeout of a session that has none.
-    pub const NEVER_IDLE: u64 = u64::MAX;
-
     /// Begins the lifetime of a session at `now`. Its user counts as authenticated at `now`.
     pub fn begin(now: Timestamp, ttl: Duration, idle_timeout: Option<Duration>) -> Self {
         Self {
@@ -210,14 +206,15 @@ impl Lifetime {
             auth_time: now,
             last_used_at: now,
             ends_at: now + ttl,
-            idle_timeout_millis: idle_timeout.map_or(Self::NEVER_IDLE, whole_millis),
+            idle_timeout_millis: idle_timeout.map(whole_millis),
         }
     }
 
     /// The first moment at which the session is no longer live, unless it is used again.
     pub fn expires_at(&self) -> Timestamp {
-        let idle = Timestamp(self.last_used_at.0.saturating_add(self.idle_timeout_millis));
-        self.ends_at.min(idle)
+        let idle_end = |millis| Timestamp(self.last_used_at.0.saturating_add(millis));
+        self.idle_timeout_millis
+            .map_or(self.ends_at, |millis| self.ends_at.min(idle_end(millis)))
     }
 
     /// Whether the session may still be used at `now`.

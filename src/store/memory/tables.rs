@@ -20,12 +20,16 @@ pub const MAX_SESSION_BYTES: usize = 1024;
 /// How many bytes a retired key takes at most, including its index entry.
 pub const MAX_RETIRED_KEY_BYTES: usize = 128;
 
+/// The idle timeout of a session that has none.
+const NEVER_IDLE: u64 = u64::MAX;
+
 /// The most frequently read fields come first, so that they share a cache line or two.
 #[repr(C)]
 pub struct Session {
     pub key: SessionKey,
     ends_at: Timestamp,
     last_used_at: Timestamp,
+    /// [`NEVER_IDLE`] for no limit, because an `Option` would take eight bytes more.
     idle_timeout_millis: u64,
     created_at: Timestamp,
     pub user: Slot<User>,
@@ -87,7 +91,7 @@ impl Session {
             auth_time: auth_time.unwrap_or(self.created_at),
             last_used_at: self.last_used_at,
             ends_at: self.ends_at,
-            idle_timeout_millis: self.idle_timeout_millis,
+            idle_timeout_millis: Some(self.idle_timeout_millis).filter(|it| *it != NEVER_IDLE),
         }
     }
 
@@ -242,7 +246,7 @@ impl Tables {
             key,
             ends_at: lifetime.ends_at,
             last_used_at: lifetime.last_used_at,
-            idle_timeout_millis: lifetime.idle_timeout_millis,
+            idle_timeout_millis: lifetime.idle_timeout_millis.unwrap_or(NEVER_IDLE),
             created_at: lifetime.created_at,
             user,
             check_after: 0,

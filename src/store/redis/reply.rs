@@ -87,10 +87,7 @@ impl Shown {
         let mut moment = || Some(Timestamp::from_millis(number(&parts.next()?)?));
         let (created_at, auth_time, last_used_at, ends_at) =
             (moment()?, moment()?, moment()?, moment()?);
-        let idle_timeout_millis = match number(&parts.next()?)? {
-            0 => Lifetime::NEVER_IDLE,
-            millis => millis,
-        };
+        let idle_timeout_millis = Some(number(&parts.next()?)?).filter(|it| *it != 0);
         Some(Self {
             handle,
             lifetime: Lifetime {

@@ -149,7 +149,7 @@ impl<'c> Tables<'c> {
             millis(life.last_used_at),
             used_by,
             millis(life.ends_at),
-            idle_timeout(life),
+            life.idle_timeout_millis.map(signed),
             millis(life.expires_at()),
             new.data,
             new.binding.map(Binding::as_bytes),
@@ -328,9 +328,7 @@ fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
             auth_time: timestamp(row, 5)?,
             last_used_at: timestamp(row, 6)?,
             ends_at: timestamp(row, 8)?,
-            idle_timeout_millis: row
-                .get::<_, Option<i64>>(9)?
-                .map_or(Lifetime::NEVER_IDLE, i64::unsigned_abs),
+            idle_timeout_millis: row.get::<_, Option<i64>>(9)?.map(i64::unsigned_abs),
         },
         used_by: row.get(7)?,
         data: row.get(10)?,
@@ -345,12 +343,11 @@ fn timestamp(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Timestamp> {
 
 /// SQLite's integers are signed. A later time than they hold is 292 million years away.
 fn millis(at: Timestamp) -> i64 {
-    i64::try_from(at.as_millis()).unwrap_or(i64::MAX)
+    signed(at.as_millis())
 }
 
-fn idle_timeout(lifetime: &Lifetime) -> Option<i64> {
-    let millis = Some(lifetime.idle_timeout_millis).filter(|it| *it != Lifetime::NEVER_IDLE);
-    millis.map(|millis| i64::try_from(millis).unwrap_or(i64::MAX))
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn count(at_most: usize) -> i64 {

@@ -25,7 +25,7 @@ const SEVERAL: i64 = 0;
 /// A use is written if a sixtieth of the idle timeout has passed: rarely, and yet `last_seen_at` stays nearly exact.
 const PARTS_OF_IDLE_TIMEOUT: u64 = 60;
 
-/// A use of a session without an idle timeout is written after this many milliseconds.
+/// A use of a session without an idle timeout is written if this many milliseconds have passed.
 const MILLIS_WITHOUT_IDLE_TIMEOUT: u64 = 60_000;
 
 /// How many uses are kept before the first search for uses that no longer matter.
@@ -91,7 +91,7 @@ impl Uses {
     /// Records a use at `lifetime.last_used_at` of the session with this `row`.
     pub fn note(&mut self, row: &Row, lifetime: &Lifetime) -> Write {
         let written_at = row.lifetime.last_used_at;
-        let has_idle_timeout = lifetime.idle_timeout_millis != Lifetime::NEVER_IDLE;
+        let has_idle_timeout = lifetime.idle_timeout_millis.is_some();
         let is_kept_back = self.keeps_back && !has_idle_timeout;
         if lifetime.last_used_at >= written_at + write_interval(lifetime) && !is_kept_back {
             return Write::By(self.node);
@@ -129,8 +129,8 @@ impl Uses {
 
 /// How long after a written use the next uses are not written.
 fn write_interval(lifetime: &Lifetime) -> Duration {
-    Duration::from_millis(match lifetime.idle_timeout_millis {
-        Lifetime::NEVER_IDLE => MILLIS_WITHOUT_IDLE_TIMEOUT,
-        millis => millis / PARTS_OF_IDLE_TIMEOUT,
-    })
+    let millis = lifetime
+        .idle_timeout_millis
+        .map(|millis| millis / PARTS_OF_IDLE_TIMEOUT);
+    Duration::from_millis(millis.unwrap_or(MILLIS_WITHOUT_IDLE_TIMEOUT))
 }

@@ -213,7 +213,7 @@ fn shown(outcome: &Outcome, outcomes: &Outcomes, sight: Sight) -> String {
                 let moments = [life.created_at, life.auth_time, life.ends_at];
                 let _ = write!(
                     shown,
-                    "; {} {:?} {:?} {} {data:?} {}",
+                    "; {} {:?} {:?} {:?} {data:?} {}",
                     listed.handle,
                     moments.map(|at| sight.moment(at)),
                     sight.last_use(life.last_used_at),

@@ -107,24 +107,18 @@ impl SqliteStore {
         operations: &[Operation<'_>],
         outcomes: &mut Outcomes,
     ) -> Result<(), Interruption<Failure>> {
-        let rolled_back = |error| Interruption::Failed(Failure::RolledBack(error));
         if !self.connection.is_autocommit() {
             // An earlier rollback failed.
-            self.connection
-                .execute_batch("ROLLBACK")
-                .map_err(rolled_back)?;
+            self.connection.execute_batch("ROLLBACK")?;
         }
+        // Takes the write lock first, because a transaction that has read cannot start to write after another node has
+        // written.
         let begin = match mode {
-            Mode::Reading | Mode::ReadingKeepingUses => TransactionBehavior::Deferred,
-            // Takes the write lock first, because a transaction that has read cannot start to write after another node
-            // has written.
             Mode::Writing => TransactionBehavior::Immediate,
+            Mode::Reading | Mode::ReadingKeepingUses => TransactionBehavior::Deferred,
         };
         // Rolls back when it is dropped before the commit.
-        let transaction = self
-            .connection
-            .transaction_with_behavior(begin)
-            .map_err(rolled_back)?;
+        let transaction = self.connection.transaction_with_behavior(begin)?;
         self.uses.keep_back(mode == Mode::ReadingKeepingUses);
         let mut counters = self.counters;
         let rules = Rules {
@@ -179,6 +173,12 @@ impl SqliteStore {
             (Some(Turn::Ends), _) => info!("--store: {path} works again"),
             _ => {}
         }
+    }
+}
+
+impl From<rusqlite::Error> for Interruption<Failure> {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(Failure::RolledBack(error))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Presents the sessions of a file to the rules: their rows, and the uses that this node has not written.
 
 use super::tables::{Interruption, Result, Row, Tables};
-use super::uses::{Uses, Write};
+use super::uses::Uses;
 use crate::session::{Lifetime, SessionKey, Timestamp};
 use crate::store::records::{self, Change, Found, NewSession, Records, Totals};
 
@@ -106,8 +106,8 @@ impl Records for FileRecords<'_> {
 
     fn touch(&mut self, session: &Session, lifetime: &Lifetime) -> Result<()> {
         match self.uses.note(&session.row, lifetime) {
-            Write::By(used_by) => self.tables.set_last_use(&session.row, lifetime, used_by),
-            Write::Nothing => Ok(()),
+            Some(used_by) => self.tables.set_last_use(&session.row, lifetime, used_by),
+            None => Ok(()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Params, Row as SqlRow};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row as SqlRow};
 
 use crate::session::{Binding, Lifetime, SessionKey, Timestamp};
 use crate::store::records::{NewSession, Totals};
@@ -69,7 +69,6 @@ pub struct Tables<'c> {
     may_write: bool,
     /// The totals to be stored at the end of the transaction, once they are known.
     totals: Cell<Option<Totals>>,
-    totals_changed: Cell<bool>,
     has_written: Cell<bool>,
 }
 
@@ -90,7 +89,6 @@ impl<'c> Tables<'c> {
             connection,
             may_write,
             totals: Cell::new(None),
-            totals_changed: Cell::new(false),
             has_written: Cell::new(false),
         }
     }
@@ -122,13 +120,13 @@ impl<'c> Tables<'c> {
     pub fn of_user(&self, user: &str, after: i64, at_most: usize) -> Result<Vec<Row>> {
         let sql =
             select_rows!("WHERE user = ?1 AND sessions.id > ?2 ORDER BY sessions.id LIMIT ?3");
-        self.query_rows(sql, (user, after, count(at_most)))
+        self.query(sql, (user, after, signed(at_most as u64)), read_row)
     }
 
     /// Lists up to `at_most` sessions whose check is due by `now`, the longest overdue first.
     pub fn due(&self, now: Timestamp, at_most: usize) -> Result<Vec<Row>> {
         let sql = select_rows!("WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2");
-        self.query_rows(sql, (millis(now), count(at_most)))
+        self.query(sql, (millis(now), signed(at_most as u64)), read_row)
     }
 
     /// Adds a session. This node knows of its first use as `used_by`.
@@ -141,7 +139,7 @@ impl<'c> Tables<'c> {
         let sql = "INSERT INTO sessions (key, user, created_at, auth_time, last_used_at, used_by, ends_at, \
                    idle_timeout, due_at, data, binding) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         let life = &new.lifetime;
-        self.prepare_write(sql)?.execute((
+        let values = (
             new.key.as_bytes(),
             new.user,
             millis(life.created_at),
@@ -153,7 +151,8 @@ impl<'c> Tables<'c> {
             millis(life.expires_at()),
             new.data,
             new.binding.map(Binding::as_bytes),
-        ))?;
+        );
+        self.write(sql, values)?;
         self.add_to_totals(1, i64::from(is_new_user))?;
         Ok(Row {
             id: self.connection.last_insert_rowid(),
@@ -172,80 +171,60 @@ impl<'c> Tables<'c> {
         let sql = "UPDATE sessions SET key = ?2, first_key = coalesce(first_key, key), auth_time = ?3, ends_at = ?4 \
                    WHERE id = ?1";
         let (auth_time, ends_at) = (millis(life.auth_time), millis(life.ends_at));
-        self.prepare_write(sql)?
-            .execute((row.id, key.as_bytes(), auth_time, ends_at))?;
-        Ok(())
+        self.write(sql, (row.id, key.as_bytes(), auth_time, ends_at))
     }
 
     /// Replaces a session's data.
     pub fn set_data(&self, row: &Row, data: &str) -> Result<()> {
         let sql = "UPDATE sessions SET data = ?2 WHERE id = ?1";
-        self.prepare_write(sql)?.execute((row.id, data))?;
-        Ok(())
+        self.write(sql, (row.id, data))
     }
 
     /// Stores a session's last use, and which node knows every use until then.
     pub fn set_last_use(&self, row: &Row, life: &Lifetime, used_by: i64) -> Result<()> {
         let sql = "UPDATE sessions SET last_used_at = ?2, used_by = ?3 WHERE id = ?1";
-        self.prepare_write(sql)?
-            .execute((row.id, millis(life.last_used_at), used_by))?;
-        Ok(())
+        self.write(sql, (row.id, millis(life.last_used_at), used_by))
     }
 
     /// Postpones the check of a session.
     pub fn reschedule(&self, row: &Row, at: Timestamp) -> Result<()> {
         let sql = "UPDATE sessions SET due_at = ?2 WHERE id = ?1";
-        self.prepare_write(sql)?.execute((row.id, millis(at)))?;
-        Ok(())
+        self.write(sql, (row.id, millis(at)))
     }
 
     pub fn remove(&self, row: &Row) -> Result<()> {
-        self.prepare_write("DELETE FROM retired WHERE session = ?1")?
-            .execute([row.id])?;
-        self.prepare_write("DELETE FROM sessions WHERE id = ?1")?
-            .execute([row.id])?;
+        self.write("DELETE FROM retired WHERE session = ?1", [row.id])?;
+        self.write("DELETE FROM sessions WHERE id = ?1", [row.id])?;
         let was_last = !self.has_sessions(&row.user)?;
         self.add_to_totals(-1, -i64::from(was_last))
     }
 
     /// Removes all sessions. Without a condition, SQLite deletes page by page rather than row by row.
     pub fn remove_all(&self) -> Result<()> {
-        self.prepare_write("DELETE FROM retired")?.execute([])?;
-        self.prepare_write("DELETE FROM sessions")?.execute([])?;
-        self.totals.set(Some(Totals {
-            sessions: 0,
-            users: 0,
-        }));
-        self.totals_changed.set(true);
-        Ok(())
+        self.totals.set(Some(Totals::default()));
+        self.write("DELETE FROM retired", [])?;
+        self.write("DELETE FROM sessions", [])
     }
 
     /// Remembers a session's present key as retired.
     pub fn retire(&self, row: &Row, at: Timestamp) -> Result<()> {
         let sql = "INSERT INTO retired (key, session, retired_at) VALUES (?1, ?2, ?3)";
-        let values = (row.key.as_bytes(), row.id, millis(at));
-        self.prepare_write(sql)?.execute(values)?;
-        Ok(())
+        self.write(sql, (row.key.as_bytes(), row.id, millis(at)))
     }
 
     /// Lists a session's retired keys, oldest first.
     pub fn retired_of(&self, row: &Row) -> Result<Vec<Retired>> {
         let sql = "SELECT id, retired_at FROM retired WHERE session = ?1 ORDER BY id";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let read = |row: &SqlRow<'_>| {
+        self.query(sql, [row.id], |row| {
             Ok(Retired {
                 id: row.get(0)?,
                 at: timestamp(row, 1)?,
             })
-        };
-        let retired = statement.query_map([row.id], read)?;
-        Ok(retired.collect::<rusqlite::Result<_>>()?)
+        })
     }
 
     pub fn forget_retired(&self, retired: &Retired) -> Result<()> {
-        self.prepare_write("DELETE FROM retired WHERE id = ?1")?
-            .execute([retired.id])?;
-        Ok(())
+        self.write("DELETE FROM retired WHERE id = ?1", [retired.id])
     }
 
     pub fn totals(&self) -> Result<Totals> {
@@ -271,29 +250,21 @@ impl<'c> Tables<'c> {
             sessions: before.sessions.saturating_add_signed(sessions),
             users: before.users.saturating_add_signed(users),
         }));
-        self.totals_changed.set(true);
         Ok(())
     }
 
-    /// Stores the transaction's time and the changed totals, if the transaction has written anything.
+    /// Stores the transaction's time and the totals, if the transaction has written anything.
     pub fn finish(self, now: Timestamp) -> Result<()> {
         if !self.has_written.get() {
             return Ok(());
         }
+        let Totals { sessions, users } = self.totals()?;
         // Keeps the later time, because another node's clock may be ahead.
-        if let Some(totals) = self.totals.get().filter(|_| self.totals_changed.get()) {
-            let sql =
-                "UPDATE totals SET written_at = max(written_at, ?1), sessions = ?2, users = ?3";
-            self.prepare_write(sql)?.execute((
-                millis(now),
-                totals.sessions.cast_signed(),
-                totals.users.cast_signed(),
-            ))?;
-        } else {
-            self.prepare_write("UPDATE totals SET written_at = max(written_at, ?1)")?
-                .execute([millis(now)])?;
-        }
-        Ok(())
+        let sql = "UPDATE totals SET written_at = max(written_at, ?1), sessions = ?2, users = ?3";
+        self.write(
+            sql,
+            (millis(now), sessions.cast_signed(), users.cast_signed()),
+        )
     }
 
     fn has_sessions(&self, user: &str) -> Result<bool> {
@@ -301,19 +272,25 @@ impl<'c> Tables<'c> {
         Ok(self.connection.prepare_cached(sql)?.exists([user])?)
     }
 
-    fn query_rows(&self, sql: &str, parameters: impl Params) -> Result<Vec<Row>> {
+    fn query<T>(
+        &self,
+        sql: &str,
+        parameters: impl Params,
+        read: impl FnMut(&SqlRow<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(parameters, read_row)?;
+        let rows = statement.query_map(parameters, read)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Prepares a statement that writes, if the transaction may write.
-    fn prepare_write(&self, sql: &str) -> Result<CachedStatement<'c>> {
+    /// Executes a statement that writes, if the transaction may write.
+    fn write(&self, sql: &str, values: impl Params) -> Result<()> {
         if !self.may_write {
             return Err(Interruption::NeedsToWrite);
         }
         self.has_written.set(true);
-        Ok(self.connection.prepare_cached(sql)?)
+        self.connection.prepare_cached(sql)?.execute(values)?;
+        Ok(())
     }
 }
 
@@ -348,8 +325,4 @@ fn millis(at: Timestamp) -> i64 {
 
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn count(at_most: usize) -> i64 {
-    i64::try_from(at_most).unwrap_or(i64::MAX)
 }

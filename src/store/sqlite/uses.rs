@@ -31,14 +31,6 @@ const MILLIS_WITHOUT_IDLE_TIMEOUT: u64 = 60_000;
 /// How many uses are kept before the first search for uses that no longer matter.
 const FIRST_SWEEP: usize = 4096;
 
-/// Whether to write a use to the file.
-pub enum Write {
-    /// Do not write it; it is kept here.
-    Nothing,
-    /// Write it with this `used_by`.
-    By(i64),
-}
-
 struct Use {
     at: Timestamp,
     /// When the session ends unless a later use is written or kept.
@@ -88,23 +80,24 @@ impl Uses {
         lifetime
     }
 
-    /// Records a use at `lifetime.last_used_at` of the session with this `row`.
-    pub fn note(&mut self, row: &Row, lifetime: &Lifetime) -> Write {
+    /// Records a use at `lifetime.last_used_at` of the session with this `row`. Returns the `used_by` with which to write
+    /// the use to the file, or `None` if it is kept here instead.
+    pub fn note(&mut self, row: &Row, lifetime: &Lifetime) -> Option<i64> {
         let written_at = row.lifetime.last_used_at;
         let has_idle_timeout = lifetime.idle_timeout_millis.is_some();
         let is_kept_back = self.keeps_back && !has_idle_timeout;
         if lifetime.last_used_at >= written_at + write_interval(lifetime) && !is_kept_back {
-            return Write::By(self.node);
+            return Some(self.node);
         }
         if has_idle_timeout && ![self.node, SEVERAL].contains(&row.used_by) {
-            return Write::By(SEVERAL);
+            return Some(SEVERAL);
         }
         let kept = Use {
             at: lifetime.last_used_at,
             matters_until: lifetime.expires_at(),
         };
         self.uncommitted.insert(row.key, kept);
-        Write::Nothing
+        None
     }
 
     /// Sets whether to keep uses here that are due to be written, if that ends no session early.

@@ -75,20 +75,14 @@ pub struct SessionKey([u8; 16]);
 impl SessionKey {
     /// Computes the key of the session that `id` names.
     pub fn of(id: &str) -> Self {
-        let digest: [u8; 32] = Sha256::digest(id.as_bytes()).into();
-        let (key, _) = digest
-            .split_first_chunk()
-            .expect("a SHA-256 digest has 32 bytes");
-        Self(*key)
+        Self(first_half(Sha256::digest(id.as_bytes()).into()))
     }
 
     /// The 16 bytes, for a store to keep.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
-}
 
-impl SessionKey {
     /// Rebuilds a key from the bytes that a store kept.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
@@ -170,12 +164,14 @@ impl Eq for Binding {}
 
 /// The first half of a SHA-256 digest. `purpose` separates digests of the same bytes that serve different purposes.
 pub(crate) fn truncated_digest(purpose: &[u8], bytes: &[u8]) -> [u8; 16] {
-    let digest: [u8; 32] = Sha256::new()
+    let digest = Sha256::new()
         .chain_update(purpose)
         .chain_update([0])
-        .chain_update(bytes)
-        .finalize()
-        .into();
+        .chain_update(bytes);
+    first_half(digest.finalize().into())
+}
+
+fn first_half(digest: [u8; 32]) -> [u8; 16] {
     let (half, _) = digest
         .split_first_chunk()
         .expect("a SHA-256 digest has 32 bytes");

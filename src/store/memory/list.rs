@@ -15,9 +15,7 @@ impl<T> Links<T> {
         previous: Slot::NONE,
         next: Slot::NONE,
     };
-}
 
-impl<T> Links<T> {
     /// The next member, or [`Slot::NONE`].
     pub fn next(&self) -> Slot<T> {
         self.next

@@ -104,10 +104,6 @@ impl Session {
         }
     }
 
-    pub fn is_live(&self, now: Timestamp) -> bool {
-        self.lifetime().is_live(now)
-    }
-
     /// The key with which the session began.
     pub fn first_key(&self) -> SessionKey {
         let first_key = self.rare.as_ref().and_then(|rare| rare.first_key);
@@ -127,6 +123,10 @@ impl Session {
         let retired = &self.rare.as_ref()?.retired;
         let found = retired.iter().find(|retired| retired.key == *key)?;
         Some(found.at)
+    }
+
+    fn check_second(&self) -> u64 {
+        self.created_at.unix_seconds() + u64::from(self.check_after)
     }
 
     fn has_or_had_key(&self, key: &SessionKey) -> bool {
@@ -208,12 +208,6 @@ impl Tables {
         }
     }
 
-    /// Finds the session that has this key now.
-    fn find_current(&self, key: &SessionKey) -> Option<Slot<Session>> {
-        self.by_key
-            .find(hash_of_key(key), |slot| self.sessions[slot].key == *key)
-    }
-
     /// Iterates over a user's sessions, oldest first, starting after `after`.
     pub fn of_user(
         &self,
@@ -237,7 +231,8 @@ impl Tables {
         lifetime: &Lifetime,
         rare: Option<Box<RareFields>>,
     ) -> Slot<Session> {
-        if let Some(taken) = self.find_current(&key) {
+        let has_key = |slot| self.sessions[slot].key == key;
+        if let Some(taken) = self.by_key.find(hash_of_key(&key), has_key) {
             self.remove(taken);
         }
         let user = self.intern_user(user);
@@ -338,7 +333,7 @@ impl Tables {
         };
         let is_over = second * 1000 <= by.as_millis();
         let first = iterate(list.first(), &self.sessions, |session| &session.expiring);
-        let is_due = |slot: &Slot<Session>| is_over || !self.sessions[*slot].is_live(by);
+        let is_due = |slot: &Slot<Session>| is_over || !self.sessions[*slot].lifetime().is_live(by);
         first.filter(is_due).take(at_most).collect()
     }
 
@@ -414,22 +409,14 @@ impl Tables {
         self.guesses.extend(batch.iter().map(|operation| {
             presented_key(operation).map_or(Slot::NONE, |key| self.by_key.guess(hash_of_key(key)))
         }));
-        let mut ends = 0;
-        for session in self
-            .guesses
-            .iter()
-            .filter_map(|slot| self.sessions.get(*slot))
-        {
-            ends ^= session.ends_at.as_millis();
-        }
-        let mut names = 0;
-        for session in self
-            .guesses
-            .iter()
-            .filter_map(|slot| self.sessions.get(*slot))
-        {
-            names ^= self.users[session.user].name.len();
-        }
+        let slots = self.guesses.iter();
+        let guessed = slots.filter_map(|slot| self.sessions.get(*slot));
+        let ends = guessed
+            .clone()
+            .fold(0, |ends, session| ends ^ session.ends_at.as_millis());
+        let names = guessed.fold(0, |names, session| {
+            names ^ self.users[session.user].name.len()
+        });
         // Keeps the compiler from removing the reads, whose results nobody needs.
         black_box((touched, ends, names));
     }
@@ -440,12 +427,6 @@ impl Tables {
             || self.users.free_chunk()
             || self.by_key.free_chunk()
             || self.by_name.free_chunk()
-    }
-}
-
-impl Session {
-    fn check_second(&self) -> u64 {
-        self.created_at.unix_seconds() + u64::from(self.check_after)
     }
 }
 

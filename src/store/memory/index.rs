@@ -1,9 +1,9 @@
 //! Maps hashes to slots in a hash table that grows by one bucket at a time (linear hashing, Litwin 1980). So no
 //! insertion waits for a table of millions to move.
 //!
-//! Each bucket is one cache line, so a search waits for memory once. Buckets are split in turn, whichever is the
-//! fullest; a bucket that fills up before its turn continues in an overflow bucket. Each entry carries 32 bits of its
-//! hash, so a split reads no slot, and a search rarely reads a wrong slot.
+//! Each bucket is one cache line, so a search waits for memory once. The table splits its buckets in turn, not the
+//! fullest first. A bucket that fills up before its turn continues in an overflow bucket. Each entry carries 32 bits of
+//! its hash, so a split reads no slot, and a search rarely reads a wrong slot.
 
 use super::chunked::Chunked;
 use super::slab::Slot;
@@ -138,7 +138,7 @@ impl<T> Index<T> {
 
     /// The number of the bucket where the search for this hash begins. The hash's low bits give the number, as many
     /// bits as it takes to number all buckets. If that bucket does not exist yet, its entries are still in the bucket
-    /// that will be split into both, whose number lacks the highest bit.
+    /// whose split will create it. That bucket's number lacks the highest bit.
     fn home(&self, hash: u32) -> usize {
         let power = self.buckets.len().next_power_of_two();
         let number = hash as usize & (power - 1);

@@ -5,12 +5,12 @@
 //! its last use is only shown. The node keeps the unwritten uses here, so a node that alone uses a session ends it to
 //! the millisecond.
 //!
-//! A node cannot know the unwritten uses of another node, or its own from before a restart. They must not be missing in
-//! a way that ends a session early. So the file says which node wrote a session's last use. That node knows every use.
-//! Any other node assumes that the writer may have kept later uses, up to a sixtieth of the idle timeout later, and
-//! lets the session live that much longer. If several nodes use a session within that sixtieth, the second of them
-//! marks it as used by [`SEVERAL`]. Then no node claims to know every use, and none has to write more of them. However
-//! many nodes there are, they write at most twice per sixtieth of the idle timeout.
+//! A node cannot know the unwritten uses of another node, or its own from before a restart. Their loss must not end a
+//! session early. So the file says which node wrote a session's last use. That node knows every use. Any other node
+//! assumes that the writer may have kept later uses, up to a sixtieth of the idle timeout later, and lets the session
+//! live that much longer. If several nodes use a session within that sixtieth, the second of them marks it as used by
+//! [`SEVERAL`]. Then no node claims to know every use, and none has to write more of them. However many nodes there
+//! are, they write at most twice per sixtieth of the idle timeout.
 
 use std::collections::HashMap;
 use std::num::NonZeroI64;
@@ -80,8 +80,8 @@ impl Uses {
         lifetime
     }
 
-    /// Records a use at `lifetime.last_used_at` of the session with this `row`. Returns the `used_by` with which to write
-    /// the use to the file, or `None` if it is kept here instead.
+    /// Records a use at `lifetime.last_used_at` of the session with this `row`. Returns the `used_by` with which to
+    /// write the use to the file, or `None` if it is kept here instead.
     pub fn note(&mut self, row: &Row, lifetime: &Lifetime) -> Option<i64> {
         let written_at = row.lifetime.last_used_at;
         let has_idle_timeout = lifetime.idle_timeout_millis.is_some();

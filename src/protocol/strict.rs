@@ -11,11 +11,10 @@ use super::{Error, Incoming};
 
 /// Passes on what was read of a message, but refuses a request that has an unknown field.
 pub(super) fn check<'a>(
-    read: Result<Incoming<'a>, Fault<'a>>,
+    mut read: Result<Incoming<'a>, Fault<'a>>,
     message: &MessageFields<'a>,
     text: &str,
 ) -> Result<Incoming<'a>, Fault<'a>> {
-    let mut read = read;
     if let Ok(Incoming::Request(request)) = &mut read
         && request.request.is_ok()
         && let Some(error) = find_unknown(message, text)
@@ -37,19 +36,15 @@ fn find_unknown(message: &MessageFields<'_>, text: &str) -> Option<Error> {
 #[cold]
 fn refuse(kind: &str, fields: &[&str], body_is: BodyIs, text: &str) -> Error {
     let is_bare = body_is == BodyIs::Absent;
-    let mut is_known = |name: &str| {
-        ["type", "msg_id"].contains(&name)
-            || fields.contains(&name)
-            || is_bare && ["src", "dest"].contains(&name)
-    };
+    let known = [&["type", "msg_id"], fields].concat();
+    let mut is_known =
+        |name: &str| known.contains(&name) || is_bare && ["src", "dest"].contains(&name);
     let search = FieldSearch {
         in_body: !is_bare,
         is_known: &mut is_known,
     };
     let place = search.deserialize(&mut serde_json::Deserializer::from_str(text));
     let place = place.ok().flatten().unwrap_or_default();
-    let mut known = vec!["type", "msg_id"];
-    known.extend(fields);
     Error::malformed(format!(
         "{kind}: field {place} of the body is none that this request knows (--strict): they are {}",
         known.join(", ")

@@ -6,12 +6,12 @@
 //! ```
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
 use session_node::clock::{Clock, SystemClock};
 use session_node::session::SessionKey;
-use session_node::store::{Operation, Outcomes, Policy, SqliteStore, Store};
+use session_node::store::{Batch, Operation, Outcomes, Policy, SqliteStore, Store};
 
 /// How many requests the node finds in a pipe that is full, about.
 const FULL_BATCH: u32 = 600;
@@ -37,7 +37,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn measure(file: &Path, sessions: u32) -> anyhow::Result<()> {
-    let mut store = SqliteStore::open(file, Policy::default())?;
+    let mut store = SqliteStore::open(file)?;
     let all = sessions + LONE_REQUESTS;
     run(&mut store, "creates", 0..sessions, FULL_BATCH, create);
     run(&mut store, "creates", sessions..all, 1, create);
@@ -49,7 +49,7 @@ fn measure(file: &Path, sessions: u32) -> anyhow::Result<()> {
     let bytes = std::fs::metadata(file)?.len();
     println!("{} bytes of file a session", bytes / u64::from(all));
     let start = Instant::now();
-    drop(SqliteStore::open(file, Policy::default())?);
+    drop(SqliteStore::open(file)?);
     println!("opened in {:.1?}", start.elapsed());
     Ok(())
 }
@@ -63,15 +63,21 @@ fn run(
     operation: fn(u32) -> Operation<'static>,
 ) {
     let mut clock = SystemClock::new();
+    let policy = Policy::default();
     let mut outcomes = Outcomes::new();
     let count = numbers.len();
     let start = Instant::now();
     for first in numbers.clone().step_by(batch_size as usize) {
         let last = numbers.end.min(first + batch_size);
-        let batch: Vec<_> = (first..last).map(operation).collect();
+        let operations: Vec<_> = (first..last).map(operation).collect();
+        let batch = Batch {
+            now: clock.now(),
+            policy: &policy,
+            operations: &operations,
+        };
         outcomes.clear();
-        store.apply(clock.now(), &batch, &mut outcomes);
-        assert!(outcomes.list().iter().all(Result::is_ok), "{outcomes:?}");
+        store.apply(&batch, &mut outcomes);
+        assert!(outcomes.all().iter().all(Result::is_ok), "{outcomes:?}");
     }
     let millis = start.elapsed().as_millis().max(1);
     let per_second = count as u128 * 1000 / millis;
@@ -82,9 +88,7 @@ fn create(number: u32) -> Operation<'static> {
     Operation::Create {
         key: SessionKey::of(&number.to_string()),
         user: format!("user{number}").into(),
-        ttl: Duration::from_secs(3600),
-        idle_timeout: None,
-        extras: None,
+        options: None,
     }
 }
 

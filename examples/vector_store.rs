@@ -6,21 +6,19 @@ use std::collections::HashSet;
 use session_node::session::{Binding, Lifetime, SessionKey, Timestamp};
 use session_node::store::records::{self, Change, Found, NewSession, Records, Totals};
 use session_node::store::rules::{Counters, Rules};
-use session_node::store::{Operation, Outcomes, Policy, Store, StoreError};
+use session_node::store::{Batch, Outcomes, Store, StoreError};
 
 /// Sessions in a vector.
 #[derive(Default)]
 pub struct VectorStore {
-    /// The rules that it was given.
-    pub policy: Policy,
     counters: Counters,
     sessions: Sessions,
 }
 
 impl Store for VectorStore {
-    fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
+    fn apply(&mut self, batch: &Batch<'_>, outcomes: &mut Outcomes) {
         let (sessions, counters) = (&mut self.sessions, &mut self.counters);
-        Rules::new(now, &self.policy, sessions, counters, outcomes).carry_out(batch);
+        Rules::new(batch, sessions, counters, outcomes).carry_out(batch.operations);
     }
 }
 
@@ -146,3 +144,6 @@ impl Records for &mut Sessions {
 fn main() {
     println!("cargo test --example vector_store --features testing");
 }
+
+#[cfg(test)]
+session_node::store_contract!(contract, super::VectorStore::default);

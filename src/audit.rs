@@ -15,7 +15,7 @@ use crate::store::{Event, EventKind, Outcomes, Reason, Record};
 /// Writes events as they happen. What cannot be written is reported and given up: the audit never keeps a
 /// reply back.
 pub struct Audit {
-    output: Box<dyn Write>,
+    output: Box<dyn Write + Send>,
     record: Record,
     lines: Vec<u8>,
     outage: Outage,
@@ -42,7 +42,7 @@ struct Entry<'a> {
 
 impl Audit {
     /// An audit of what `record` asks for. Give it an unbuffered writer: it writes the events of a batch at once.
-    pub fn new(output: Box<dyn Write>, record: Record) -> Self {
+    pub fn new(output: Box<dyn Write + Send>, record: Record) -> Self {
         Self {
             output,
             record,
@@ -56,12 +56,13 @@ impl Audit {
         self.record
     }
 
-    /// Writes the events of a batch. `src_of` gives the JSON text of the name of who asked for an operation.
-    pub fn write<'a>(
+    /// Writes the events of a batch. `src_of` gives the JSON text of the name of who asked for
+    /// an operation; it is asked in the order of the operations.
+    pub fn write<'s>(
         &mut self,
         now: Timestamp,
-        outcomes: &'a Outcomes,
-        src_of: impl Fn(usize) -> Option<&'a str>,
+        outcomes: &Outcomes,
+        mut src_of: impl FnMut(usize) -> Option<&'s str>,
     ) {
         if outcomes.events().is_empty() {
             return;
@@ -92,9 +93,9 @@ impl Audit {
     fn report(&mut self, written: &io::Result<()>) {
         match (self.outage.note(written.is_err()), written) {
             (Some(Turn::Begins), Err(error)) => {
-                warn!("--audit: cannot write, so session events are being lost: {error}");
+                warn!("the audit cannot be written, so session events are being lost: {error}");
             }
-            (Some(Turn::Ends), _) => info!("--audit: can be written again"),
+            (Some(Turn::Ends), _) => info!("the audit can be written again"),
             _ => {}
         }
     }

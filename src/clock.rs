@@ -1,7 +1,7 @@
 //! Tells the time: from the system's clocks, without ever running backwards, or from a clock that a test moves by hand.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -17,7 +17,7 @@ const BOOT_CLOCK: ClockId = ClockId::Boottime;
 const BOOT_CLOCK: ClockId = ClockId::Monotonic;
 
 /// A source of the time. A node asks once for each batch, so all requests of a batch happen at one moment.
-pub trait Clock {
+pub trait Clock: Send {
     /// The present time. Never earlier than what an earlier call on the same clock returned.
     fn now(&mut self) -> Timestamp;
 }
@@ -103,26 +103,27 @@ fn boot_clock() -> Duration {
 /// node.
 #[derive(Clone, Debug)]
 pub struct ManualClock {
-    now: Rc<Cell<Timestamp>>,
+    millis: Arc<AtomicU64>,
 }
 
 impl ManualClock {
     /// Makes a clock that shows `start`.
     pub fn at(start: Timestamp) -> Self {
         Self {
-            now: Rc::new(Cell::new(start)),
+            millis: Arc::new(AtomicU64::new(start.as_millis())),
         }
     }
 
     /// Moves the clock forward by this duration.
     pub fn advance(&self, by: Duration) {
-        self.now.set(self.now.get() + by);
+        let later = Timestamp::from_millis(self.millis.load(Ordering::Relaxed)) + by;
+        self.millis.store(later.as_millis(), Ordering::Relaxed);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&mut self) -> Timestamp {
-        self.now.get()
+        Timestamp::from_millis(self.millis.load(Ordering::Relaxed))
     }
 }
 

@@ -30,7 +30,7 @@ const TOKEN_LENGTH: usize = 43;
 ///
 /// ```compile_fail,E0277
 /// fn shown<T: std::fmt::Debug>() {}
-/// shown::<session_node::id::SessionId>();
+/// shown::<session_node::SessionId>();
 /// ```
 pub struct SessionId {
     text: [u8; TOKEN_LENGTH],

@@ -16,16 +16,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use session_node::audit::Audit;
 use session_node::clock::{Clock, SystemClock};
-use session_node::handler::Handler;
-use session_node::id::IdGenerator;
 #[cfg(feature = "redis")]
 use session_node::store::RedisStore;
 #[cfg(feature = "sqlite")]
 use session_node::store::SqliteStore;
 use session_node::store::{MemoryStore, Store};
-use session_node::{Node, RunError};
+use session_node::{Node, RunError, SessionAuthority};
 use tracing::{info, warn};
 
 use crate::audit_file::AuditFile;
@@ -70,29 +67,28 @@ fn run(config: &Config) -> anyhow::Result<()> {
     if io::stdin().is_terminal() {
         stderr::push(HINT.as_bytes());
     }
-    let ids = IdGenerator::from_system(config.id_format)
-        .context("cannot seed the generator of session ids from the operating system")?;
     let store = open_store(config)?;
-    let clock = start_clock(&store, &config.store);
-    let mut node = Node::new(
-        store,
-        clock,
-        Handler::new(ids, config.terms),
-        config.options,
-    );
+    warn_of_a_clock_behind(&*store, &config.store);
+    let mut authority = SessionAuthority::builder()
+        .policy(config.policy.clone())
+        .id_format(config.id_format)
+        .boxed_store(store);
     let mut audit_file = None;
     if let Some(audit) = &config.audit {
-        let output: Box<dyn Write> = if audit.path.as_os_str() == "-" {
-            Box::new(stderr::Lines)
+        authority = if audit.path.as_os_str() == "-" {
+            authority.audit(stderr::Lines, audit.record)
         } else {
-            Box::new(audit_file.insert(open_audit(&audit.path)?).clone())
+            let file = audit_file.insert(open_audit(&audit.path)?);
+            authority.audit(file.clone(), audit.record)
         };
-        node = node.with_audit(Audit::new(output, audit.record));
     }
+    let mut authority = authority.build()?;
     for preload in &config.preloads {
-        node.preload(&preload.id, &preload.user)
+        authority
+            .preload(&preload.id, &preload.user)
             .context("--preload")?;
     }
+    let mut node = Node::new(authority, config.options);
 
     // The descriptors themselves: std's own handles would cut batches into pieces of 8 KiB, or of a line.
     let input = io::stdin().as_fd().try_clone_to_owned().map(File::from);
@@ -118,14 +114,13 @@ fn run(config: &Config) -> anyhow::Result<()> {
     )
 )]
 fn open_store(config: &Config) -> anyhow::Result<Box<dyn Store>> {
-    let policy = config.policy.clone();
     Ok(match &config.store {
-        StoreConfig::Memory => Box::new(MemoryStore::new(policy)),
+        StoreConfig::Memory => Box::new(MemoryStore::new()),
         #[cfg(feature = "sqlite")]
-        StoreConfig::Sqlite(path) => Box::new(SqliteStore::open(path, policy).context("--store")?),
+        StoreConfig::Sqlite(path) => Box::new(SqliteStore::open(path).context("--store")?),
         #[cfg(feature = "redis")]
         StoreConfig::Redis(options) => {
-            Box::new(RedisStore::connect(options.clone(), policy).context("--store")?)
+            Box::new(RedisStore::connect(options.clone()).context("--store")?)
         }
     })
 }
@@ -134,17 +129,14 @@ fn open_audit(path: &Path) -> anyhow::Result<AuditFile> {
     AuditFile::open(path).with_context(|| format!("--audit: cannot append to {}", path.display()))
 }
 
-/// The system's clock, which begins no earlier than the store was last written.
-fn start_clock(store: &dyn Store, name: &StoreConfig) -> SystemClock {
-    let earliest = store.earliest_now();
-    let ahead = earliest.since(SystemClock::new().now());
+fn warn_of_a_clock_behind(store: &dyn Store, name: &StoreConfig) {
+    let ahead = store.earliest_now().since(SystemClock::new().now());
     if ahead > MUCH_AHEAD {
         let ahead = humantime::format_duration(Duration::from_secs(ahead.as_secs()));
         warn!(
             "--store: {name} was last written {ahead} ahead of the system's clock; time goes on from there"
         );
     }
-    SystemClock::no_earlier_than(earliest)
 }
 
 fn log_to_stderr(level: tracing::Level) {

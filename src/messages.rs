@@ -6,12 +6,35 @@ use tracing::warn;
 
 use crate::lines::{Line, Lines, Next};
 use crate::protocol::{
-    self, Error, Fault, Incoming, Limits, Message, Nesting, Progress, ReplyFormat, ReturnAddress,
+    self, Error, Fault, Incoming, Message, Nesting, Progress, ReplyFormat, ReturnAddress,
 };
+use crate::session::Policy;
+
+/// How a node reads its input and forms its replies.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The longest message that is read, in bytes, its last line ending not counted. A longer one is refused.
+    pub max_line_bytes: usize,
+    /// The form of replies.
+    pub reply_format: ReplyFormat,
+    /// Whether a request that has a field which it does not know is malformed, rather than carried out without it.
+    pub strict: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_line_bytes: 1024 * 1024,
+            reply_format: ReplyFormat::Envelope,
+            strict: false,
+        }
+    }
+}
 
 /// What is remembered of a stream from one batch to the next.
 pub struct MessageReader {
-    limits: Limits,
+    policy: Policy,
+    is_strict: bool,
     max_message_bytes: usize,
     begun: Option<Begun>,
     /// Whether a fault without a sender is answered with a bare error.
@@ -29,15 +52,16 @@ struct Begun {
 }
 
 impl MessageReader {
-    /// A reader of messages of up to `max_message_bytes`, which are answered in `reply_format`.
-    pub fn new(max_message_bytes: usize, reply_format: ReplyFormat, limits: Limits) -> Self {
+    /// A reader of messages that keep to `policy`, which are read and answered as `options` say.
+    pub fn new(options: &Options, policy: Policy) -> Self {
         Self {
-            limits,
-            max_message_bytes,
+            policy,
+            is_strict: options.strict,
+            max_message_bytes: options.max_line_bytes,
             begun: None,
             // Nothing speaks against it yet, and somebody who types is told what was wrong.
             speaks_bare: true,
-            always_bare: reply_format == ReplyFormat::Body,
+            always_bare: options.reply_format == ReplyFormat::Body,
         }
     }
 
@@ -51,10 +75,14 @@ impl MessageReader {
 
     /// Reads a message that begins on the line of this number. None when nobody is to be answered.
     fn read<'a>(&mut self, first_line: u64, bytes: &'a [u8]) -> Option<Message<'a>> {
-        match protocol::decode(bytes, &self.limits) {
+        match self.decode(bytes) {
             Ok(incoming) => self.take(incoming),
             Err(fault) => self.refuse(first_line, fault),
         }
+    }
+
+    fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Incoming<'a>, Fault<'a>> {
+        protocol::decode(bytes, &self.policy, self.is_strict)
     }
 
     fn take<'a>(&mut self, incoming: Incoming<'a>) -> Option<Message<'a>> {
@@ -108,7 +136,7 @@ impl<'a> Iterator for Messages<'a> {
             } else if line.bytes.trim_ascii().is_empty() {
                 None
             } else {
-                match protocol::decode(line.bytes, &self.reader.limits) {
+                match self.reader.decode(line.bytes) {
                     Ok(incoming) => self.reader.take(incoming),
                     Err(fault) => self.begin_or_refuse(&line, fault),
                 }

@@ -4,13 +4,15 @@
 //! that can call Rust decides by the same few lines, and a test can check both sides of a boundary.
 
 use std::fmt;
-use std::ops::Add;
+use std::ops::{Add, RangeInclusive};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+pub use crate::limits::MAX_STRING_BYTES;
 
 /// A point in time: milliseconds since the start of 1970 in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -260,9 +262,17 @@ pub enum OnReuse {
     Revoke,
 }
 
-/// The rules that apply to all sessions of a store.
+/// The rules that apply to all sessions.
 #[derive(Clone, Debug)]
 pub struct Policy {
+    /// How long a session lives whose request sets no lifetime.
+    pub ttl: Duration,
+    /// The longest lifetime, and the longest idle timeout, that a request may set.
+    pub max_ttl: Duration,
+    /// How long a session may go unused whose request sets no idle timeout; none for no limit.
+    pub idle_timeout: Option<Duration>,
+    /// The longest data of a session, in bytes of compact JSON.
+    pub max_data_bytes: usize,
     /// How many live sessions the store may hold.
     pub max_sessions: usize,
     /// How many live sessions a user may have.
@@ -278,6 +288,10 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            ttl: Duration::from_secs(3600),
+            max_ttl: Duration::from_secs(30 * 24 * 3600),
+            idle_timeout: None,
+            max_data_bytes: 4096,
             max_sessions: 10_000_000,
             max_sessions_per_user: None,
             on_user_limit: OnUserLimit::default(),
@@ -287,7 +301,84 @@ impl Default for Policy {
     }
 }
 
+/// Values that do not go together, or that no session can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// Requests could not ask for the lifetime that others get.
+    #[error("ttl must not be longer than max_ttl")]
+    TtlBeyondMaximum,
+    /// A duration that is too short or too long.
+    #[error("{0} must be from 1 s to 36500 days")]
+    Duration(&'static str),
+    /// A number that is too small or too large.
+    #[error("{field} must be from {least} to {most}")]
+    Number {
+        /// Which.
+        field: &'static str,
+        /// The smallest that may be.
+        least: usize,
+        /// The largest that may be.
+        most: usize,
+    },
+}
+
 impl Policy {
+    /// The longest duration: far beyond any login, and far below the range of milliseconds in 64 bits.
+    pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    /// How many sessions any limit may allow: the store in memory counts them in 32 bits.
+    pub const MOST_SESSIONS: usize = 4_000_000_000;
+    /// The range of [`Policy::max_data_bytes`]: the shortest object has two.
+    pub const DATA_BYTES: RangeInclusive<usize> = 2..=1024 * 1024;
+
+    /// Holds the values against each other and against what sessions can have.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        let durations = [
+            ("ttl", Some(self.ttl)),
+            ("max_ttl", Some(self.max_ttl)),
+            ("idle_timeout", self.idle_timeout),
+        ];
+        for (field, duration) in durations {
+            let range = Duration::from_secs(1)..=Self::LONGEST;
+            if duration.is_some_and(|duration| !range.contains(&duration)) {
+                return Err(PolicyError::Duration(field));
+            }
+        }
+        if self.rotation_grace > Self::LONGEST {
+            return Err(PolicyError::Duration("rotation_grace"));
+        }
+        let sessions = 1..=Self::MOST_SESSIONS;
+        let numbers = [
+            ("max_sessions", Some(self.max_sessions), &sessions),
+            (
+                "max_sessions_per_user",
+                self.max_sessions_per_user,
+                &sessions,
+            ),
+            (
+                "max_data_bytes",
+                Some(self.max_data_bytes),
+                &Self::DATA_BYTES,
+            ),
+        ];
+        for (field, number, range) in numbers {
+            if number.is_some_and(|number| !range.contains(&number)) {
+                return Err(PolicyError::Number {
+                    field,
+                    least: *range.start(),
+                    most: *range.end(),
+                });
+            }
+        }
+        if self.ttl > self.max_ttl {
+            return Err(PolicyError::TtlBeyondMaximum);
+        }
+        Ok(())
+    }
+
     /// Whether a store has to remember retired ids at all.
     pub fn remembers_retired(&self) -> bool {
         self.on_reuse == OnReuse::Revoke || !self.rotation_grace.is_zero()

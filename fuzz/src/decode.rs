@@ -2,12 +2,15 @@
 //! there, a parser of whole values reads as well; and its short way and its general one agree.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
-use session_node::protocol::{
-    self, CreateOptions, ErrorCode, Fault, Incoming, Limits, Message, RegenerateOptions, Reply,
-    ReplyFormat, Request, ReturnAddress, Unreadable, ValidateOptions,
+use session_node::ReplyFormat;
+use session_node::session::{Binding, Handle, Policy, SessionKey, Timestamp};
+use session_node::store::{Changes, Conditions, CreateOptions, Operation};
+use session_node::testing::wire::{
+    self, ErrorCode, Fault, Incoming, Message, Reply, Request, ReturnAddress, Unreadable,
 };
 
 use super::json::{is_json, is_strict_json};
@@ -16,8 +19,8 @@ type Decoded<'a> = Result<Incoming<'a>, Fault<'a>>;
 
 /// Checks what becomes of `line`.
 pub fn run(line: &[u8]) {
-    let limits = Limits::default();
-    let decoded = protocol::decode(line, &limits);
+    let policy = Policy::default();
+    let decoded = wire::decode(line, &policy, false);
     // What cannot be read is replaced, so that the sender may be answered all the same.
     let text = String::from_utf8_lossy(line).replace('\0', "\u{FFFD}");
     let is_text = text.as_bytes() == line;
@@ -32,19 +35,16 @@ pub fn run(line: &[u8]) {
         Ok(Incoming::Request(message)) => {
             assert!(is_text, "a repaired line is carried out");
             assert_json(&text);
-            check_message(message, &text, &limits);
+            check_message(message, &text, &policy);
         }
     }
     // White space other than blanks keeps a line from the short way.
     let general = [line, b"\t"].concat();
-    assert_same(&decoded, &protocol::decode(&general, &limits));
+    assert_same(&decoded, &wire::decode(&general, &policy, false));
     // Where a request is carried out by the strict rule, it is the same one by the other.
-    let strict = Limits {
-        strict: true,
-        ..limits
-    };
-    if let Ok(Incoming::Request(Message { request: Ok(_), .. })) = protocol::decode(line, &strict) {
-        assert_same(&decoded, &protocol::decode(line, &strict));
+    if let Ok(Incoming::Request(Message { request: Ok(_), .. })) = wire::decode(line, &policy, true)
+    {
+        assert_same(&decoded, &wire::decode(line, &policy, true));
     }
 }
 
@@ -76,7 +76,7 @@ fn assert_json(text: &str) {
     assert!(raw.is_ok(), "not JSON to serde_json, but read");
 }
 
-fn check_message(message: &Message<'_>, text: &str, limits: &Limits) {
+fn check_message(message: &Message<'_>, text: &str, policy: &Policy) {
     if let Err(error) = &message.request {
         let codes = [ErrorCode::NotSupported, ErrorCode::MalformedRequest];
         assert!(codes.contains(&error.code), "{:?}", error.code);
@@ -102,7 +102,7 @@ fn check_message(message: &Message<'_>, text: &str, limits: &Limits) {
     if let Ok(request) = &message.request {
         let has_number = body_of(&reply).get("in_reply_to").is_some();
         assert_eq!(has_number, body.get("msg_id").is_some(), "in_reply_to");
-        assert!(agrees(request, body, limits), "read otherwise: {body}");
+        assert!(agrees(request, body, policy), "read otherwise: {body}");
     }
 }
 
@@ -113,7 +113,14 @@ fn body_of(message: &Value) -> &Value {
 /// A reply to this address, which shows where it goes.
 fn sample(address: &ReturnAddress<'_>) -> String {
     let mut line = Vec::new();
-    protocol::encode(address, ReplyFormat::Envelope, &Reply::InitOk, &mut line);
+    let now = Timestamp::from_millis(0);
+    wire::encode(
+        address,
+        ReplyFormat::Envelope,
+        &Reply::InitOk,
+        now,
+        &mut line,
+    );
     String::from_utf8(line).expect("a reply is UTF-8")
 }
 
@@ -137,118 +144,101 @@ fn assert_same(one: &Decoded<'_>, other: &Decoded<'_>) {
 }
 
 /// Whether `request` says what `body` says, and keeps to the limits.
-fn agrees(request: &Request<'_>, body: &Value, limits: &Limits) -> bool {
-    if body["type"] != kind(request) {
-        return false;
-    }
-    let ids = |pairs: &[(&str, Option<&Cow<'_, str>>)]| {
-        let same = |name: &str, text: Option<&Cow<'_, str>>| {
-            text.map(|text| &**text) == body.get(name).and_then(Value::as_str)
-        };
-        pairs.iter().all(|(name, text)| same(name, *text))
-    };
-    let texts = |pairs: &[(&str, Option<&Cow<'_, str>>)]| {
-        let fits = |text: &Cow<'_, str>| (1..=256).contains(&text.len());
-        ids(pairs) && pairs.iter().all(|(_, text)| text.is_none_or(fits))
-    };
-    let data = |read: Option<&Cow<'_, str>>| {
-        let fits = read.is_none_or(|json| json.len() <= limits.max_data_bytes);
-        let is_object = body.get("data").is_none_or(Value::is_object);
-        fits && is_object && says(read, body.get("data"))
-    };
-    match request {
+fn agrees(request: &Request<'_>, body: &Value, policy: &Policy) -> bool {
+    let operation = match request {
         Request::Init => {
             let is_text = |name: &Value| name.is_string();
             let names = body["node_ids"].as_array();
-            body["node_id"].is_string() && names.is_some_and(|names| names.iter().all(is_text))
+            let names_are_text = names.is_some_and(|names| names.iter().all(is_text));
+            return body["type"] == "init" && body["node_id"].is_string() && names_are_text;
         }
-        Request::Echo { json } => says(Some(json), body.get("echo")),
-        Request::CreateSession { user_id, options } => {
-            let none = CreateOptions {
-                ttl: None,
-                idle_timeout: None,
-                data: None,
-                binding: None,
-            };
-            let options = options.as_deref().unwrap_or(&none);
-            let CreateOptions {
-                ttl, idle_timeout, ..
-            } = options;
-            let longest = limits.max_ttl.as_secs();
-            texts(&[
-                ("user_id", Some(user_id)),
-                ("binding", options.binding.as_ref()),
-            ]) && data(options.data.as_ref())
-                && *ttl == number(body, "ttl")
-                && ttl.is_none_or(|ttl| (1..=longest).contains(&ttl))
-                && *idle_timeout == number(body, "idle_timeout")
-                && idle_timeout.is_none_or(|timeout| timeout <= longest)
+        Request::Echo { json } => {
+            return body["type"] == "echo" && says(Some(json), body.get("echo"));
         }
-        Request::ValidateSession {
-            session_id,
-            options,
-        } => {
-            let none = ValidateOptions {
-                binding: None,
-                max_age: None,
-            };
-            let ValidateOptions { binding, max_age } = options.as_deref().unwrap_or(&none);
-            ids(&[("session_id", Some(session_id))])
-                && texts(&[("binding", binding.as_ref())])
-                && *max_age == number(body, "max_age")
+        Request::Sessions(operation) => operation,
+    };
+    let text = |name| body.get(name).and_then(Value::as_str);
+    let is_key = |key: Option<&SessionKey>, name| key == text(name).map(SessionKey::of).as_ref();
+    let is_user = |user: &str| text("user_id") == Some(user) && (1..=256).contains(&user.len());
+    let is_binding = |binding: Option<Binding>| {
+        let fits = |text: &str| (1..=256).contains(&text.len());
+        text("binding").is_none_or(fits) && binding == text("binding").map(Binding::to)
+    };
+    let data = |read: Option<&Cow<'_, str>>| {
+        let fits = read.is_none_or(|json| json.len() <= policy.max_data_bytes);
+        let is_object = body.get("data").is_none_or(Value::is_object);
+        fits && is_object && says(read, body.get("data"))
+    };
+    let number = |name| number(body, name);
+    body["type"] == kind(operation)
+        && match operation {
+            Operation::Create { user, options, .. } => {
+                let none = CreateOptions::default();
+                let options = options.as_deref().unwrap_or(&none);
+                let longest = policy.max_ttl.as_secs();
+                let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+                is_user(user)
+                    && is_binding(options.binding)
+                    && data(options.data.as_ref())
+                    && seconds(options.ttl) == number("ttl")
+                    && number("ttl").is_none_or(|ttl| (1..=longest).contains(&ttl))
+                    && seconds(options.idle_timeout) == number("idle_timeout")
+                    && number("idle_timeout").is_none_or(|timeout| timeout <= longest)
+            }
+            Operation::Validate { key, conditions } => {
+                let none = Conditions::default();
+                let conditions = conditions.as_deref().unwrap_or(&none);
+                is_key(Some(key), "session_id")
+                    && is_binding(conditions.binding)
+                    && conditions.max_age == number("max_age")
+            }
+            Operation::Regenerate { old, changes, .. } => {
+                let none = Changes::default();
+                let changes = changes.as_deref().unwrap_or(&none);
+                let said = body.get("reauthenticated").map(Value::as_bool);
+                is_key(Some(old), "old_session_id")
+                    && data(changes.data.as_ref())
+                    && said.unwrap_or(Some(false)) == Some(changes.reauthenticated)
+            }
+            Operation::Update { key, data: json } => {
+                is_key(Some(key), "session_id") && data(Some(json))
+            }
+            Operation::List {
+                user,
+                caller,
+                limit,
+            } => {
+                is_user(user)
+                    && is_key(caller.as_ref(), "session_id")
+                    && *limit as u64 == number("limit").unwrap_or(100)
+                    && (1..=1000).contains(limit)
+            }
+            Operation::Destroy { key } => {
+                body.get("handle").is_none() && is_key(Some(key), "session_id")
+            }
+            Operation::DestroyByHandle { user, handle } => {
+                is_user(user)
+                    && *handle == text("handle").and_then(Handle::parse)
+                    && body.get("session_id").is_none()
+            }
+            Operation::DestroyUser { user, except } => {
+                is_user(user) && is_key(except.as_ref(), "except_session_id")
+            }
+            Operation::DestroyAll | Operation::Stats => true,
         }
-        Request::RegenerateSession {
-            old_session_id,
-            options,
-        } => {
-            let none = RegenerateOptions {
-                reauthenticated: false,
-                data: None,
-            };
-            let options = options.as_deref().unwrap_or(&none);
-            let said = body.get("reauthenticated").map(Value::as_bool);
-            ids(&[("old_session_id", Some(old_session_id))])
-                && data(options.data.as_ref())
-                && said.unwrap_or(Some(false)) == Some(options.reauthenticated)
-        }
-        Request::UpdateSession(update) => {
-            ids(&[("session_id", Some(&update.session_id))]) && data(Some(&update.data))
-        }
-        Request::ListSessions(list) => {
-            let limit = list.limit as u64;
-            texts(&[("user_id", Some(&list.user_id))])
-                && ids(&[("session_id", list.session_id.as_ref())])
-                && limit == number(body, "limit").unwrap_or(100)
-                && (1..=1000).contains(&limit)
-        }
-        Request::DestroySession { session_id } => {
-            body.get("handle").is_none() && ids(&[("session_id", Some(session_id))])
-        }
-        Request::DestroySessionByHandle(destroy) => {
-            let handle = ("handle", Some(&destroy.handle));
-            texts(&[("user_id", Some(&destroy.user_id))]) && ids(&[handle, ("session_id", None)])
-        }
-        Request::DestroyUserSessions(destroy) => {
-            let except = ("except_session_id", destroy.except_session_id.as_ref());
-            texts(&[("user_id", Some(&destroy.user_id))]) && ids(&[except])
-        }
-        Request::DestroyAllSessions | Request::Stats => true,
-    }
 }
 
-fn kind(request: &Request<'_>) -> &'static str {
-    match request {
-        Request::Init => "init",
-        Request::Echo { .. } => "echo",
-        Request::CreateSession { .. } => "create_session",
-        Request::ValidateSession { .. } => "validate_session",
-        Request::RegenerateSession { .. } => "regenerate_session",
-        Request::UpdateSession(_) => "update_session",
-        Request::ListSessions(_) => "list_sessions",
-        Request::DestroySession { .. } | Request::DestroySessionByHandle(_) => "destroy_session",
-        Request::DestroyUserSessions(_) => "destroy_user_sessions",
-        Request::DestroyAllSessions => "destroy_all_sessions",
-        Request::Stats => "stats",
+fn kind(operation: &Operation<'_, ()>) -> &'static str {
+    match operation {
+        Operation::Create { .. } => "create_session",
+        Operation::Validate { .. } => "validate_session",
+        Operation::Regenerate { .. } => "regenerate_session",
+        Operation::Update { .. } => "update_session",
+        Operation::List { .. } => "list_sessions",
+        Operation::Destroy { .. } | Operation::DestroyByHandle { .. } => "destroy_session",
+        Operation::DestroyUser { .. } => "destroy_user_sessions",
+        Operation::DestroyAll => "destroy_all_sessions",
+        Operation::Stats => "stats",
     }
 }
 

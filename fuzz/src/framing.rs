@@ -1,10 +1,11 @@
 //! Which messages a stream holds, and which of them are answered: decided naively, over the whole stream at once and
 //! looking at everything as often as it likes. A node has to answer these and no others.
 
-use session_node::Options;
-use session_node::protocol::{
-    self, Error, ErrorCode, Fault, Incoming, Message, ReplyFormat, decode_beginning,
+use session_node::session::Policy;
+use session_node::testing::wire::{
+    self, Error, ErrorCode, Fault, Incoming, Message, decode_beginning,
 };
+use session_node::{Options, ReplyFormat};
 
 use super::json::{is_json, is_open};
 
@@ -12,7 +13,7 @@ use super::json::{is_json, is_open};
 type Unit<'a> = (&'a [u8], bool);
 
 /// The messages of a stream that are to be answered, in order.
-pub fn messages<'a>(stream: &'a [u8], options: &Options) -> Vec<Message<'a>> {
+pub fn messages<'a>(stream: &'a [u8], options: &Options, policy: &Policy) -> Vec<Message<'a>> {
     let mut answered = Vec::new();
     let mut speaks_bare = true;
     let mut is_bare_stream = true;
@@ -21,7 +22,7 @@ pub fn messages<'a>(stream: &'a [u8], options: &Options) -> Vec<Message<'a>> {
             let kept = &bytes[..bytes.len().min(4096)];
             Err(decode_beginning(kept, options.max_line_bytes))
         } else {
-            protocol::decode(bytes, &options.limits)
+            wire::decode(bytes, policy, options.strict)
         };
         match read {
             Ok(Incoming::Reply { is_bare }) => speaks_bare = is_bare,

@@ -6,26 +6,25 @@
 //! The first byte says how the node is set up. From there on, 0xFF ends a read, and the byte behind it says how
 //! long it is until the next one; every other byte is input. 0xFF itself is in no text.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
-use session_node::audit::Audit;
 use session_node::clock::ManualClock;
-use session_node::handler::{Handler, Terms};
-use session_node::id::{IdFormat, IdGenerator};
-use session_node::protocol::{self, Limits, Message, Reply, ReplyFormat, Request};
-use session_node::session::{OnReuse, OnUserLimit, Policy, Timestamp};
-use session_node::store::{MemoryStore, Operation, Outcome, Outcomes, Record, Store};
-use session_node::{Node, Options};
+use session_node::session::{OnReuse, OnUserLimit, Policy, SessionKey, Timestamp};
+use session_node::store::{Batch, MemoryStore, Operation, Outcome, Outcomes, Record, Store};
+use session_node::testing::wire::{self, IdGenerator, Message, Reply, Request};
+use session_node::{IdFormat, Node, Options, ReplyFormat, SessionAuthority};
 
 use super::framing::messages;
 use super::json::{is_json, is_strict_json};
 
 const MAX_SESSIONS: usize = 3;
+
+/// Always the same ids, so that an input can present them.
+const SEED: [u8; 32] = [7; 32];
 
 /// Ends a read.
 const CUT: u8 = 0xFF;
@@ -38,10 +37,16 @@ pub fn run(bytes: &[u8]) {
     let setup = Setup(*setup);
     let clock = ManualClock::at(Timestamp::from_millis(1_790_000_000_250));
     let audit = Shared::default();
-    let handler = Handler::new(setup.ids(), setup.terms());
-    let store = Watched(MemoryStore::new(setup.policy()));
-    let mut node = Node::new(store, clock.clone(), handler, setup.options())
-        .with_audit(Audit::new(Box::new(audit.clone()), Record::Everything));
+    let authority = SessionAuthority::builder()
+        .policy(setup.policy())
+        .id_format(setup.id_format())
+        .seed(SEED)
+        .store(Watched(MemoryStore::new()))
+        .clock(clock.clone())
+        .audit(audit.clone(), Record::Everything)
+        .build()
+        .expect("the policy is right");
+    let mut node = Node::new(authority, setup.options());
 
     let mut replies = Vec::new();
     let mut input = Input { rest: bytes, clock };
@@ -50,7 +55,7 @@ pub fn run(bytes: &[u8]) {
 
     let replies = String::from_utf8(replies).expect("replies are UTF-8");
     let handed_out = check_replies(&setup, &without_cuts(bytes), &replies);
-    check_audit(&audit.0.borrow(), &handed_out);
+    check_audit(&audit.0.lock().expect("one at a time"), &handed_out);
 }
 
 /// A bit for each thing that may be one way or another.
@@ -61,25 +66,19 @@ impl Setup {
         self.0 >> bit & 1 == 1
     }
 
-    fn ids(&self) -> IdGenerator {
-        let format = if self.has(0) {
+    fn id_format(&self) -> IdFormat {
+        if self.has(0) {
             IdFormat::Token
         } else {
             IdFormat::Uuid
-        };
-        // Always the same ids, so that an input can present them.
-        IdGenerator::from_seed(format, [7; 32])
-    }
-
-    fn terms(&self) -> Terms {
-        Terms {
-            ttl: Duration::from_secs(5),
-            idle_timeout: self.has(1).then_some(Duration::from_secs(3)),
         }
     }
 
     fn policy(&self) -> Policy {
         Policy {
+            ttl: Duration::from_secs(5),
+            idle_timeout: self.has(1).then_some(Duration::from_secs(3)),
+            max_data_bytes: 64,
             max_sessions: MAX_SESSIONS,
             max_sessions_per_user: self.has(2).then_some(2),
             on_user_limit: if self.has(3) {
@@ -93,6 +92,7 @@ impl Setup {
             } else {
                 OnReuse::Ignore
             },
+            ..Policy::default()
         }
     }
 
@@ -104,11 +104,7 @@ impl Setup {
             } else {
                 ReplyFormat::Envelope
             },
-            limits: Limits {
-                max_data_bytes: 64,
-                strict: self.has(3) && self.has(4),
-                ..Limits::default()
-            },
+            strict: self.has(3) && self.has(4),
         }
     }
 }
@@ -149,11 +145,15 @@ fn without_cuts(mut bytes: &[u8]) -> Vec<u8> {
 struct Watched(MemoryStore);
 
 impl Store for Watched {
-    fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
-        let before = outcomes.list().len();
-        self.0.apply(now, batch, outcomes);
-        let added = &outcomes.list()[before..];
-        assert_eq!(added.len(), batch.len(), "one outcome for each operation");
+    fn apply(&mut self, batch: &Batch<'_>, outcomes: &mut Outcomes) {
+        let before = outcomes.all().len();
+        self.0.apply(batch, outcomes);
+        let added = &outcomes.all()[before..];
+        assert_eq!(
+            added.len(),
+            batch.operations.len(),
+            "one outcome for each operation"
+        );
         assert!(self.0.len() <= MAX_SESSIONS, "{} sessions", self.0.len());
         for outcome in added {
             if let Ok(Outcome::Stats {
@@ -172,15 +172,16 @@ impl Store for Watched {
 /// Checks the replies to a stream, and returns the ids that they hand out.
 fn check_replies(setup: &Setup, stream: &[u8], replies: &str) -> HashSet<String> {
     let options = setup.options();
-    let messages = messages(stream, &options);
+    let messages = messages(stream, &options, &setup.policy());
     assert_eq!(
         replies.lines().count(),
         messages.len(),
         "one reply to each message: {replies}"
     );
-    let mut ids_to_come = setup.ids();
+    let mut ids_to_come = IdGenerator::from_seed(setup.id_format(), SEED);
     let mut made = HashSet::new();
     let mut handed_out = HashSet::new();
+    let mut keys = HashSet::new();
     for (message, reply) in messages.iter().zip(replies.split_inclusive('\n')) {
         assert!(reply.starts_with('{') && is_strict_json(reply), "{reply}");
         let (kind, fields) = addressed_to(message, options.reply_format, reply);
@@ -189,8 +190,8 @@ fn check_replies(setup: &Setup, stream: &[u8], replies: &str) -> HashSet<String>
             continue;
         };
         if needs_a_session(kind) {
-            let id = presented(request).expect("the request presents an id");
-            assert!(handed_out.contains(id), "out of nowhere: {reply}");
+            let key = presented(request).expect("the request presents an id");
+            assert!(keys.contains(key), "out of nowhere: {reply}");
         }
         if makes_an_id(request) {
             made.insert(ids_to_come.generate().expose().to_owned());
@@ -198,6 +199,7 @@ fn check_replies(setup: &Setup, stream: &[u8], replies: &str) -> HashSet<String>
         if let Some(id) = id_in(fields) {
             assert!(made.contains(id), "not the generator's: {reply}");
             assert!(handed_out.insert(id.to_owned()), "a second time: {reply}");
+            keys.insert(SessionKey::of(id));
         } else if kind == "error" {
             let repeats = |id: &String| fields.contains(id.as_str());
             assert!(!handed_out.iter().any(repeats), "an id: {reply}");
@@ -214,7 +216,14 @@ fn addressed_to<'r>(
     reply: &'r str,
 ) -> (&'r str, &'r str) {
     let mut sample = Vec::new();
-    protocol::encode(&message.return_address, format, &Reply::InitOk, &mut sample);
+    let now = Timestamp::from_millis(0);
+    wire::encode(
+        &message.return_address,
+        format,
+        &Reply::InitOk,
+        now,
+        &mut sample,
+    );
     let sample = String::from_utf8(sample).expect("an address is UTF-8");
     // A sender may have any name, but a name cannot hold quotes that are not escaped.
     let (before, behind) = sample
@@ -230,28 +239,29 @@ fn addressed_to<'r>(
 }
 
 /// Whether a request may be answered with a reply of this type.
-fn may_answer(request: &Result<Request<'_>, protocol::Error>, kind: &str) -> bool {
+fn may_answer(request: &Result<Request<'_>, wire::Error>, kind: &str) -> bool {
     let Ok(request) = request else {
         return kind == "error";
     };
-    let kinds: &[&str] = match request {
-        Request::Init => &["init_ok"],
-        Request::Echo { .. } => &["echo_ok"],
-        Request::CreateSession { .. } => &["session_created", "error"],
-        Request::ValidateSession { .. } => &[
+    let operation = match request {
+        Request::Init => return kind == "init_ok",
+        Request::Echo { .. } => return kind == "echo_ok",
+        Request::Sessions(operation) => operation,
+    };
+    let kinds: &[&str] = match operation {
+        Operation::Create { .. } => &["session_created", "error"],
+        Operation::Validate { .. } => &[
             "session_valid",
             "session_invalid",
             "reauthentication_required",
         ],
-        Request::RegenerateSession { .. } => &["session_regenerated", "session_invalid"],
-        Request::UpdateSession(_) => &["session_updated", "session_invalid"],
-        Request::ListSessions(_) => &["session_list"],
-        Request::DestroySession { .. } | Request::DestroySessionByHandle(_) => {
-            &["session_destroyed"]
-        }
-        Request::DestroyUserSessions(_) => &["user_sessions_destroyed"],
-        Request::DestroyAllSessions => &["all_sessions_destroyed"],
-        Request::Stats => &["stats"],
+        Operation::Regenerate { .. } => &["session_regenerated", "session_invalid"],
+        Operation::Update { .. } => &["session_updated", "session_invalid"],
+        Operation::List { .. } => &["session_list"],
+        Operation::Destroy { .. } | Operation::DestroyByHandle { .. } => &["session_destroyed"],
+        Operation::DestroyUser { .. } => &["user_sessions_destroyed"],
+        Operation::DestroyAll => &["all_sessions_destroyed"],
+        Operation::Stats => &["stats"],
     };
     kinds.contains(&kind)
 }
@@ -266,11 +276,13 @@ fn needs_a_session(kind: &str) -> bool {
     kinds.contains(&kind)
 }
 
-fn presented<'a>(request: &'a Request<'_>) -> Option<&'a str> {
-    match request {
-        Request::ValidateSession { session_id, .. } => Some(session_id),
-        Request::RegenerateSession { old_session_id, .. } => Some(old_session_id),
-        Request::UpdateSession(update) => Some(&update.session_id),
+fn presented<'a>(request: &'a Request<'_>) -> Option<&'a SessionKey> {
+    let Request::Sessions(operation) = request else {
+        return None;
+    };
+    match operation {
+        Operation::Validate { key, .. } | Operation::Update { key, .. } => Some(key),
+        Operation::Regenerate { old, .. } => Some(old),
         _ => None,
     }
 }
@@ -278,7 +290,7 @@ fn presented<'a>(request: &'a Request<'_>) -> Option<&'a str> {
 fn makes_an_id(request: &Request<'_>) -> bool {
     matches!(
         request,
-        Request::CreateSession { .. } | Request::RegenerateSession { .. }
+        Request::Sessions(Operation::Create { .. } | Operation::Regenerate { .. })
     )
 }
 
@@ -307,11 +319,11 @@ fn check_audit(audit: &[u8], handed_out: &HashSet<String>) {
 
 /// A file in memory, of which the caller keeps a hand.
 #[derive(Clone, Default)]
-struct Shared(Rc<RefCell<Vec<u8>>>);
+struct Shared(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Shared {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().write(bytes)
+        self.0.lock().expect("one at a time").write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,17 +1,15 @@
 //! The command line as clap reads it. Each value is checked by itself; `config` checks them together.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use session_node::session::Policy;
 
 use super::names::{IdFormatName, LogLevel, OnReuseName, OnUserLimitName, ReplyFormatName};
 #[cfg(feature = "redis")]
 use super::redis::RedisArguments;
-
-/// The longest duration that an option accepts: far beyond any login, and far below the range of milliseconds in 64
-/// bits.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Manages server-side login sessions: reads one JSON request per line from stdin and writes one JSON reply per line
 /// to stdout.
@@ -205,7 +203,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     };
     parsed
         .filter(|duration| duration.subsec_nanos() == 0)
-        .filter(|duration| (Duration::from_secs(1)..=LONGEST).contains(duration))
+        .filter(|duration| (Duration::from_secs(1)..=Policy::LONGEST).contains(duration))
         .ok_or_else(|| {
             "expected whole seconds (3600) or a number with a unit (30m, 1h, 7d), from 1s to 36500d"
                 .into()
@@ -213,22 +211,23 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn max_sessions(text: &str) -> Result<usize, String> {
-    number(text, 1, 4_000_000_000)
+    number(text, 1..=Policy::MOST_SESSIONS)
 }
 
 fn max_data_bytes(text: &str) -> Result<usize, String> {
-    number(text, 2, 1024 * 1024)
+    number(text, Policy::DATA_BYTES)
 }
 
 fn max_line_bytes(text: &str) -> Result<usize, String> {
-    number(text, 64, 1024 * 1024 * 1024)
+    number(text, 64..=1024 * 1024 * 1024)
 }
 
-fn number(text: &str, least: usize, most: usize) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|number| (least..=most).contains(number))
-        .ok_or_else(|| format!("expected a whole number from {least} to {most}"))
+fn number(text: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| {
+        let (least, most) = range.into_inner();
+        format!("expected a whole number from {least} to {most}")
+    })
 }
 
 #[cfg(test)]

@@ -2,12 +2,9 @@
 
 use std::path::PathBuf;
 
-use session_node::Options;
-use session_node::handler::Terms;
-use session_node::id::IdFormat;
-use session_node::protocol::{Limits, MAX_STRING_BYTES};
-use session_node::session::Policy;
+use session_node::session::{MAX_STRING_BYTES, Policy, PolicyError};
 use session_node::store::Record;
+use session_node::{IdFormat, Options};
 use tracing::Level;
 
 use super::arguments::Arguments;
@@ -24,9 +21,7 @@ pub struct Config {
     pub preloads: Vec<Preload>,
     /// How session ids look.
     pub id_format: IdFormat,
-    /// Defaults for sessions whose request sets no lifetime.
-    pub terms: Terms,
-    /// How the node treats its input and forms its replies.
+    /// How the node reads its input and forms its replies.
     pub options: Options,
     /// Where session events go, if anywhere.
     pub audit: Option<AuditConfig>,
@@ -57,10 +52,11 @@ impl Config {
     ///
     /// What is wrong, without an id of `--preload` or a password of `--store`.
     pub fn check(arguments: Arguments) -> Result<Self, String> {
-        if arguments.ttl > arguments.max_ttl {
-            return Err("--ttl must not be longer than --max-ttl".into());
-        }
         let policy = policy(&arguments);
+        policy.check().map_err(|error| match error {
+            PolicyError::TtlBeyondMaximum => "--ttl must not be longer than --max-ttl".into(),
+            error => error.to_string(),
+        })?;
         let preloads = preloads(&arguments.preload, policy.max_sessions)?;
         let store = StoreConfig::parse(
             &arguments.store,
@@ -86,18 +82,10 @@ impl Config {
             policy,
             preloads,
             id_format: arguments.id_format.0,
-            terms: Terms {
-                ttl: arguments.ttl,
-                idle_timeout: Some(arguments.idle_timeout).filter(|timeout| !timeout.is_zero()),
-            },
             options: Options {
                 max_line_bytes: arguments.max_line_bytes,
                 reply_format: arguments.reply_format.0,
-                limits: Limits {
-                    max_ttl: arguments.max_ttl,
-                    max_data_bytes: arguments.max_data_bytes,
-                    strict: arguments.strict,
-                },
+                strict: arguments.strict,
             },
             audit: arguments.audit.map(|path| AuditConfig {
                 path,
@@ -120,6 +108,10 @@ impl Config {
 fn policy(arguments: &Arguments) -> Policy {
     let max_sessions = arguments.max_sessions;
     Policy {
+        ttl: arguments.ttl,
+        max_ttl: arguments.max_ttl,
+        idle_timeout: Some(arguments.idle_timeout).filter(|timeout| !timeout.is_zero()),
+        max_data_bytes: arguments.max_data_bytes,
         max_sessions: max_sessions.unwrap_or(Policy::default().max_sessions),
         max_sessions_per_user: arguments.max_sessions_per_user,
         on_user_limit: arguments.on_user_limit.0,

@@ -2,9 +2,8 @@
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use session_node::id::IdFormat;
-use session_node::protocol::ReplyFormat;
 use session_node::session::{OnReuse, OnUserLimit};
+use session_node::{IdFormat, ReplyFormat};
 
 /// The levels of `tracing`, as the command line names them.
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -7,20 +7,26 @@ use serde::de::IgnoredAny;
 use super::fault::{Fault, Place, REPLACEMENT, Unreadable};
 use super::field::{BodyIs, MessageFields, fields_before_fault};
 use super::message::read_message;
-use super::{Incoming, Limits, plain, strict};
+use super::{Incoming, plain, strict};
+use crate::session::Policy;
 
-/// Decodes one message, on one line or several, without its last line ending.
+/// Decodes one message, on one line or several, without its last line ending. If `is_strict`, a request with a field
+/// that it does not know is malformed.
 ///
 /// # Errors
 ///
 /// If the bytes are no message. A malformed request within a readable message is reported in the message's `request`.
-pub fn decode<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Incoming<'a>, Fault<'a>> {
+pub fn decode<'a>(
+    bytes: &'a [u8],
+    policy: &Policy,
+    is_strict: bool,
+) -> Result<Incoming<'a>, Fault<'a>> {
     let mut fields = MessageFields::default();
     let text = str::from_utf8(bytes).ok();
     match text.and_then(|text| read_fields(text, &mut fields).map(|()| text)) {
-        Some(text) if limits.strict => strict::check(read_message(&fields, limits), &fields, text),
-        Some(_) => read_message(&fields, limits),
-        None => explain(bytes, limits),
+        Some(text) if is_strict => strict::check(read_message(&fields, policy), &fields, text),
+        Some(_) => read_message(&fields, policy),
+        None => explain(bytes, policy),
     }
 }
 
@@ -35,10 +41,10 @@ fn read_fields<'a>(text: &'a str, fields: &mut MessageFields<'a>) -> Option<()> 
 
 /// Reads what the readers above could not: a message whose body is no object, or a fault.
 #[cold]
-fn explain<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Incoming<'a>, Fault<'a>> {
+fn explain<'a>(bytes: &'a [u8], policy: &Policy) -> Result<Incoming<'a>, Fault<'a>> {
     match str::from_utf8(bytes) {
         Ok(text) if memchr::memchr(b'\0', bytes).is_none() => match MessageFields::read_any(text) {
-            Ok(message) => read_message(&message, limits),
+            Ok(message) => read_message(&message, policy),
             Err(_) => Err(Fault::of(
                 explain_no_object(text),
                 &fields_before_fault(text),

@@ -1,9 +1,18 @@
 //! From a reply to a line of compact JSON.
 
-use super::{ListedSession, Reply, ReplyFormat, ReturnAddress, Stats};
+use super::{ListedSession, Reply, ReplyFormat, ReturnAddress};
+use crate::authority::Stats;
+use crate::session::Timestamp;
 
-/// Appends the line that carries `reply` to the sender of a request, with its line ending.
-pub fn encode(to: &ReturnAddress<'_>, format: ReplyFormat, reply: &Reply<'_>, out: &mut Vec<u8>) {
+/// Appends the line that carries `reply` to the sender of a request, with its line ending. Here moments become
+/// seconds: whole ones, and those that are left are counted from `now`.
+pub fn encode(
+    to: &ReturnAddress<'_>,
+    format: ReplyFormat,
+    reply: &Reply<'_>,
+    now: Timestamp,
+    out: &mut Vec<u8>,
+) {
     let envelope = match format {
         ReplyFormat::Envelope => to.envelope.as_ref(),
         ReplyFormat::Body => None,
@@ -20,7 +29,7 @@ pub fn encode(to: &ReturnAddress<'_>, format: ReplyFormat, reply: &Reply<'_>, ou
         put(out, r#","in_reply_to":"#);
         put(out, msg_id);
     }
-    put_fields(out, reply);
+    put_fields(out, reply, now);
     put(out, "}");
     if envelope.is_some() {
         put(out, "}");
@@ -50,7 +59,7 @@ impl Reply<'_> {
     }
 }
 
-fn put_fields(out: &mut Vec<u8>, reply: &Reply<'_>) {
+fn put_fields(out: &mut Vec<u8>, reply: &Reply<'_>, now: Timestamp) {
     match reply {
         Reply::InitOk | Reply::SessionInvalid | Reply::SessionUpdated => {}
         Reply::EchoOk { json } => {
@@ -64,16 +73,16 @@ fn put_fields(out: &mut Vec<u8>, reply: &Reply<'_>) {
             put(out, r#","session_id":""#);
             put(out, session_id.expose());
             put(out, "\"");
-            put_count(out, r#","expires_at":"#, *expires_at);
+            put_count(out, r#","expires_at":"#, expires_at.unix_seconds());
         }
         Reply::SessionValid {
             user_id,
-            expires_in,
+            expires_at,
             data,
         } => {
             put(out, r#","user_id":"#);
             put_string(out, user_id);
-            put_count(out, r#","expires_in":"#, *expires_in);
+            put_count(out, r#","expires_in":"#, expires_at.seconds_from(now));
             put_data(out, *data);
         }
         Reply::ReauthenticationRequired { user_id, auth_age } => {

@@ -60,7 +60,7 @@ impl Unreadable {
                     .to_owned()
             }
             Self::TooLong(bytes) => {
-                format!("longer than {bytes} bytes, which is what --max-line-bytes allows")
+                format!("longer than {bytes} bytes, which is the limit of a message")
             }
         };
         format!("line {first_line}: {what}")

@@ -10,6 +10,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::limits::is_text;
+
 /// A field's JSON text, unchecked. It takes two words only, because a message has many fields.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Field<'a>(Option<&'a str>);
@@ -73,11 +75,6 @@ impl<'a> Field<'a> {
             "false" => Some(false),
             _ => None,
         }
-    }
-
-    /// The JSON text of an object.
-    pub(super) fn object_json(self) -> Option<&'a str> {
-        self.json().filter(|json| json.starts_with('{'))
     }
 
     /// The JSON text of an integer of at most 64 bits.
@@ -284,31 +281,6 @@ impl<'a> MessageFields<'a> {
         }
         Ok(message)
     }
-}
-
-/// Whether the JSON text of a value contains no string with a lone surrogate (`"\ud800"`). The grammar allows lone
-/// surrogates, but many parsers reject them.
-pub(super) fn is_text(json: &str) -> bool {
-    let mut rest = json;
-    // Whether the previous character was the first half of a pair.
-    let mut high = false;
-    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
-        if high && at > 0 {
-            return false;
-        }
-        let escape = &rest[at + 1..];
-        let unit = escape
-            .strip_prefix('u')
-            .and_then(|digits| u16::from_str_radix(digits.get(..4)?, 16).ok());
-        match (unit, high) {
-            (Some(0xDC00..=0xDFFF), true) => high = false,
-            (Some(0xDC00..=0xDFFF), false) | (_, true) => return false,
-            (Some(0xD800..=0xDBFF), false) => high = true,
-            (_, false) => {}
-        }
-        rest = &escape[if unit.is_some() { 5 } else { 1 }..];
-    }
-    !high
 }
 
 /// Collects the fields that precede the place where a line stops being a message.

@@ -3,14 +3,14 @@
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::fault::{Fault, Unreadable};
-use super::field::{BodyIs, Field, Fields, MessageFields, is_text};
-use super::{
-    CreateOptions, DestroySessionByHandle, DestroyUserSessions, Envelope, Error, ErrorCode,
-    Incoming, Limits, ListSessions, MAX_STRING_BYTES, Message, RegenerateOptions, Request,
-    ReturnAddress, UpdateSession, ValidateOptions,
-};
+use super::field::{BodyIs, Field, Fields, MessageFields};
+use super::{Envelope, Error, ErrorCode, Incoming, Message, Request, ReturnAddress};
+use crate::limits::{self, DEFAULT_LIST_LIMIT, MAX_LIST_LIMIT, MAX_STRING_BYTES, compact, is_text};
+use crate::session::{Binding, Handle, Policy, SessionKey};
+use crate::store::{Changes, Conditions, CreateOptions, Operation};
 
 /// The types of request that [`read_request`] knows, each with the fields that it knows beside `type` and `msg_id`.
 pub(super) const REQUESTS: [(&str, &[&str]); 11] = [
@@ -33,10 +33,6 @@ pub(super) const REQUESTS: [(&str, &[&str]); 11] = [
     ("echo", &["echo"]),
 ];
 
-/// How many sessions `list_sessions` shows, if it does not say, and how many it may ask for.
-const LIST_LIMIT: u64 = 100;
-const MAX_LIST_LIMIT: u64 = 1000;
-
 /// What the fields of a message say.
 ///
 /// # Errors
@@ -44,10 +40,10 @@ const MAX_LIST_LIMIT: u64 = 1000;
 /// When they name no sender, and are not a bare body either.
 pub(super) fn read_message<'a>(
     message: &MessageFields<'a>,
-    limits: &Limits,
+    policy: &Policy,
 ) -> Result<Incoming<'a>, Fault<'a>> {
     if message.body_is == BodyIs::Absent && !message.body.kind.is_absent() {
-        return Ok(read_body(None, &message.body, limits));
+        return Ok(read_body(None, &message.body, policy));
     }
     let (Some(src), Some(dest)) = (message.src.string_json(), message.dest.string_json()) else {
         return Err(Fault::of(Unreadable::NoSender, message));
@@ -57,7 +53,7 @@ pub(super) fn read_message<'a>(
         dest: Cow::Borrowed(dest),
     });
     let must_be = match message.body_is {
-        BodyIs::AnObject => return Ok(read_body(envelope, &message.body, limits)),
+        BodyIs::AnObject => return Ok(read_body(envelope, &message.body, policy)),
         BodyIs::Absent | BodyIs::NotAnObject => "message: body must be an object",
         BodyIs::Repeated => "message: body must be given once only: an object",
     };
@@ -73,7 +69,7 @@ pub(super) fn read_message<'a>(
 fn read_body<'a>(
     envelope: Option<Envelope<'a>>,
     body: &Fields<'a>,
-    limits: &Limits,
+    policy: &Policy,
 ) -> Incoming<'a> {
     if !body.in_reply_to.is_absent() {
         return Incoming::Reply {
@@ -85,11 +81,11 @@ fn read_body<'a>(
             envelope,
             msg_id: body.msg_id.integer_json().map(Cow::Borrowed),
         },
-        request: read_request(body, limits),
+        request: read_request(body, policy),
     })
 }
 
-fn read_request<'a>(body: &Fields<'a>, limits: &Limits) -> Result<Request<'a>, Error> {
+fn read_request<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Request<'a>, Error> {
     let kind = body
         .kind
         .string()
@@ -99,127 +95,132 @@ fn read_request<'a>(body: &Fields<'a>, limits: &Limits) -> Result<Request<'a>, E
         let name = format!("{}: msg_id", request.map_or("message", |(name, _)| name));
         return Err(must_be(body.msg_id, &name, "an integer of at most 64 bits"));
     }
-    match &*kind {
-        "validate_session" => Ok(Request::ValidateSession {
-            session_id: id(body.session_id, "validate_session: session_id")?,
-            options: read_validate_options(body)?,
-        }),
-        "create_session" => Ok(Request::CreateSession {
-            user_id: string(body.user_id, "create_session: user_id")?,
-            options: read_create_options(body, limits)?,
-        }),
-        "regenerate_session" => Ok(Request::RegenerateSession {
-            old_session_id: id(body.old_session_id, "regenerate_session: old_session_id")?,
-            options: read_regenerate_options(body, limits)?,
-        }),
-        "update_session" => Ok(Request::UpdateSession(Box::new(UpdateSession {
-            session_id: id(body.session_id, "update_session: session_id")?,
-            data: data(body.data, "update_session: data", limits)?,
-        }))),
-        "list_sessions" => read_list(body),
-        "destroy_session" => read_destroy(body),
-        "destroy_user_sessions" => Ok(Request::DestroyUserSessions(Box::new(
-            DestroyUserSessions {
-                user_id: string(body.user_id, "destroy_user_sessions: user_id")?,
-                except_session_id: optional(body.except_session_id, |field| {
-                    id(field, "destroy_user_sessions: except_session_id")
-                })?,
-            },
-        ))),
-        "destroy_all_sessions" => Ok(Request::DestroyAllSessions),
-        "stats" => Ok(Request::Stats),
-        "echo" => match body.echo.json().filter(|json| is_text(json)) {
-            Some(json) => Ok(Request::Echo {
-                json: compact(json),
-            }),
-            None => Err(must_be(
-                body.echo,
-                "echo: echo",
-                "JSON without lone surrogates",
-            )),
+    let operation = match &*kind {
+        "validate_session" => Operation::Validate {
+            key: key(body.session_id, "validate_session: session_id")?,
+            conditions: read_conditions(body)?,
         },
+        "create_session" => Operation::Create {
+            key: (),
+            user: string(body.user_id, "create_session: user_id")?,
+            options: read_create_options(body, policy)?,
+        },
+        "regenerate_session" => Operation::Regenerate {
+            old: key(body.old_session_id, "regenerate_session: old_session_id")?,
+            new: (),
+            changes: read_changes(body, policy)?,
+        },
+        _ => return read_rare(&kind, body, policy),
+    };
+    Ok(Request::Sessions(operation))
+}
+
+#[cold]
+fn read_rare<'a>(kind: &str, body: &Fields<'a>, policy: &Policy) -> Result<Request<'a>, Error> {
+    let operation = match kind {
+        "update_session" => Operation::Update {
+            key: key(body.session_id, "update_session: session_id")?,
+            data: data(body.data, "update_session: data", policy)?,
+        },
+        "list_sessions" => read_list(body)?,
+        "destroy_session" => read_destroy(body)?,
+        "destroy_user_sessions" => Operation::DestroyUser {
+            user: string(body.user_id, "destroy_user_sessions: user_id")?,
+            except: optional(body.except_session_id, |field| {
+                key(field, "destroy_user_sessions: except_session_id")
+            })?,
+        },
+        "destroy_all_sessions" => Operation::DestroyAll,
+        "stats" => Operation::Stats,
         "init" => {
             string(body.node_id, "init: node_id")?;
             strings(body.node_ids, "init: node_ids")?;
-            Ok(Request::Init)
+            return Ok(Request::Init);
         }
+        "echo" => return read_echo(body.echo),
         _ => {
             let types = REQUESTS.map(|(name, _)| name);
-            Err(Error::new(
+            return Err(Error::new(
                 ErrorCode::NotSupported,
                 format!("message: type must be one of {}", types.join(", ")),
-            ))
+            ));
         }
-    }
+    };
+    Ok(Request::Sessions(operation))
 }
 
-fn read_validate_options<'a>(body: &Fields<'a>) -> Result<Option<Box<ValidateOptions<'a>>>, Error> {
-    if [body.binding, body.max_age]
-        .iter()
-        .all(|field| field.is_absent())
-    {
+fn read_echo(field: Field<'_>) -> Result<Request<'_>, Error> {
+    let json = field.json().filter(|json| is_text(json));
+    let json = json.ok_or_else(|| must_be(field, "echo: echo", "JSON without lone surrogates"))?;
+    Ok(Request::Echo {
+        json: compact(json),
+    })
+}
+
+/// Whether none of the fields is there.
+fn are_absent(fields: &[Field<'_>]) -> bool {
+    fields.iter().all(|field| field.is_absent())
+}
+
+fn read_conditions(body: &Fields<'_>) -> Result<Option<Box<Conditions>>, Error> {
+    if are_absent(&[body.binding, body.max_age]) {
         return Ok(None);
     }
-    Ok(Some(Box::new(ValidateOptions {
-        binding: optional_string(body.binding, "validate_session: binding")?,
+    Ok(Some(Box::new(Conditions {
+        binding: optional_binding(body.binding, "validate_session: binding")?,
         max_age: optional_natural(body.max_age, "validate_session: max_age", 0..=u64::MAX)?,
     })))
 }
 
 fn read_create_options<'a>(
     body: &Fields<'a>,
-    limits: &Limits,
+    policy: &Policy,
 ) -> Result<Option<Box<CreateOptions<'a>>>, Error> {
-    let options = [body.ttl, body.idle_timeout, body.data, body.binding];
-    if options.iter().all(|field| field.is_absent()) {
+    if are_absent(&[body.ttl, body.idle_timeout, body.data, body.binding]) {
         return Ok(None);
     }
-    let max_ttl = limits.max_ttl.as_secs();
-    let idle_timeout = "create_session: idle_timeout";
+    let max_ttl = policy.max_ttl.as_secs();
+    let seconds = |field, name, least| {
+        let seconds = optional_natural(field, name, least..=max_ttl);
+        seconds.map(|seconds| seconds.map(Duration::from_secs))
+    };
     Ok(Some(Box::new(CreateOptions {
-        ttl: optional_natural(body.ttl, "create_session: ttl", 1..=max_ttl)?,
-        idle_timeout: optional_natural(body.idle_timeout, idle_timeout, 0..=max_ttl)?,
-        data: optional_data(body.data, "create_session: data", limits)?,
-        binding: optional_string(body.binding, "create_session: binding")?,
+        ttl: seconds(body.ttl, "create_session: ttl", 1)?,
+        idle_timeout: seconds(body.idle_timeout, "create_session: idle_timeout", 0)?,
+        data: optional_data(body.data, "create_session: data", policy)?,
+        binding: optional_binding(body.binding, "create_session: binding")?,
     })))
 }
 
-fn read_regenerate_options<'a>(
-    body: &Fields<'a>,
-    limits: &Limits,
-) -> Result<Option<Box<RegenerateOptions<'a>>>, Error> {
-    if [body.reauthenticated, body.data]
-        .iter()
-        .all(|field| field.is_absent())
-    {
+fn read_changes<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Option<Box<Changes<'a>>>, Error> {
+    if are_absent(&[body.reauthenticated, body.data]) {
         return Ok(None);
     }
     let reauthenticated = "regenerate_session: reauthenticated";
-    Ok(Some(Box::new(RegenerateOptions {
+    Ok(Some(Box::new(Changes {
         reauthenticated: optional_boolean(body.reauthenticated, reauthenticated)?,
-        data: optional_data(body.data, "regenerate_session: data", limits)?,
+        data: optional_data(body.data, "regenerate_session: data", policy)?,
     })))
 }
 
-#[cold]
-fn read_list<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
-    let limit = optional_natural(body.limit, "list_sessions: limit", 1..=MAX_LIST_LIMIT)?;
-    let limit = limit.unwrap_or(LIST_LIMIT);
-    Ok(Request::ListSessions(Box::new(ListSessions {
-        user_id: string(body.user_id, "list_sessions: user_id")?,
-        session_id: optional(body.session_id, |field| {
-            id(field, "list_sessions: session_id")
+fn read_list<'a>(body: &Fields<'a>) -> Result<Operation<'a, ()>, Error> {
+    let most = MAX_LIST_LIMIT as u64;
+    let limit = optional_natural(body.limit, "list_sessions: limit", 1..=most)?;
+    let limit = limit.map(|limit| usize::try_from(limit).expect("the limit is small"));
+    Ok(Operation::List {
+        user: string(body.user_id, "list_sessions: user_id")?,
+        caller: optional(body.session_id, |field| {
+            key(field, "list_sessions: session_id")
         })?,
-        limit: usize::try_from(limit).expect("the limit is small"),
-    })))
+        limit: limit.unwrap_or(DEFAULT_LIST_LIMIT),
+    })
 }
 
 /// By id, or by user and handle.
-#[cold]
-fn read_destroy<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
+fn read_destroy<'a>(body: &Fields<'a>) -> Result<Operation<'a, ()>, Error> {
     if body.handle.is_absent() {
-        return Ok(Request::DestroySession {
-            session_id: id(body.session_id, "destroy_session: session_id")?,
+        return Ok(Operation::Destroy {
+            key: key(body.session_id, "destroy_session: session_id")?,
         });
     }
     if !body.session_id.is_absent() {
@@ -227,12 +228,10 @@ fn read_destroy<'a>(body: &Fields<'a>) -> Result<Request<'a>, Error> {
             "destroy_session: session_id must be absent when there is a handle, which needs a user_id",
         ));
     }
-    Ok(Request::DestroySessionByHandle(Box::new(
-        DestroySessionByHandle {
-            user_id: string(body.user_id, "destroy_session: user_id")?,
-            handle: id(body.handle, "destroy_session: handle")?,
-        },
-    )))
+    Ok(Operation::DestroyByHandle {
+        user: string(body.user_id, "destroy_session: user_id")?,
+        handle: Handle::parse(&any_string(body.handle, "destroy_session: handle")?),
+    })
 }
 
 /// Reads a field that need not be there.
@@ -247,16 +246,18 @@ fn optional<'a, T>(
     }
 }
 
-fn optional_string<'a>(field: Field<'a>, name: &str) -> Result<Option<Cow<'a, str>>, Error> {
-    optional(field, |field| string(field, name))
+fn optional_binding(field: Field<'_>, name: &str) -> Result<Option<Binding>, Error> {
+    optional(field, |field| {
+        string(field, name).map(|property| Binding::to(&property))
+    })
 }
 
 fn optional_data<'a>(
     field: Field<'a>,
     name: &str,
-    limits: &Limits,
+    policy: &Policy,
 ) -> Result<Option<Cow<'a, str>>, Error> {
-    optional(field, |field| data(field, name, limits))
+    optional(field, |field| data(field, name, policy))
 }
 
 /// Reads `false` where there is nothing.
@@ -284,34 +285,28 @@ fn optional_natural(
 }
 
 /// Requires an object of bounded size.
-fn data<'a>(field: Field<'a>, name: &str, limits: &Limits) -> Result<Cow<'a, str>, Error> {
-    field
-        .object_json()
-        .filter(|json| is_text(json))
-        .map(compact)
-        .filter(|json| json.len() <= limits.max_data_bytes)
-        .ok_or_else(|| {
-            let what = format!(
-                "a JSON object of at most {} bytes (--max-data-bytes), without lone surrogates",
-                limits.max_data_bytes
-            );
-            must_be(field, name, &what)
-        })
+fn data<'a>(field: Field<'a>, name: &str, policy: &Policy) -> Result<Cow<'a, str>, Error> {
+    let max_bytes = policy.max_data_bytes;
+    let data = field.json().and_then(|json| limits::data(json, max_bytes));
+    data.ok_or_else(|| must_be(field, name, &limits::data_must_be(max_bytes)))
 }
 
 /// Requires a string of 1 to 256 bytes.
 fn string<'a>(field: Field<'a>, name: &str) -> Result<Cow<'a, str>, Error> {
-    field
-        .string()
-        .filter(|text| (1..=MAX_STRING_BYTES).contains(&text.len()))
-        .ok_or_else(|| {
-            let what = format!("a string of 1 to {MAX_STRING_BYTES} bytes");
-            must_be(field, name, &what)
-        })
+    let text = field.string().filter(|text| limits::is_short(text));
+    text.ok_or_else(|| {
+        let what = format!("a string of 1 to {MAX_STRING_BYTES} bytes");
+        must_be(field, name, &what)
+    })
+}
+
+/// Requires a string, which is taken for an id. Here ids turn into keys: nobody behind the decoder sees one.
+fn key(field: Field<'_>, name: &str) -> Result<SessionKey, Error> {
+    any_string(field, name).map(|id| SessionKey::of(&id))
 }
 
 /// Requires a string of any length and form: one that is no id, or no handle, is simply no live session's.
-fn id<'a>(field: Field<'a>, name: &str) -> Result<Cow<'a, str>, Error> {
+fn any_string<'a>(field: Field<'a>, name: &str) -> Result<Cow<'a, str>, Error> {
     field
         .string()
         // One that is not even text (lone surrogates) stands for itself, as its JSON text with its quotes.
@@ -335,25 +330,4 @@ fn must_be(field: Field<'_>, name: &str, what: &str) -> Error {
     } else {
         format!("{name} must be {what}")
     })
-}
-
-/// The same JSON without the white space between its tokens, which a peer may have put there, a carriage
-/// return even, but which a compact reply of one line has no room for.
-fn compact(json: &str) -> Cow<'_, str> {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-    if !json.as_bytes().iter().any(is_space) {
-        return Cow::Borrowed(json);
-    }
-    let mut in_string = false;
-    let mut escaped = false;
-    let kept = json.chars().filter(|&character| {
-        if in_string {
-            in_string = escaped || character != '"';
-            escaped = !escaped && character == '\\';
-            return true;
-        }
-        in_string = character == '"';
-        !matches!(character, ' ' | '\t' | '\r' | '\n')
-    });
-    Cow::Owned(kept.collect())
 }

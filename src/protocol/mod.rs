@@ -11,19 +11,18 @@ mod plain;
 mod strict;
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 pub use decode::{decode, decode_beginning, is_whole};
 pub use encode::encode;
-pub use fault::{Fault, Place, Unreadable};
+pub use fault::Fault;
+#[cfg(feature = "testing")]
+pub use fault::{Place, Unreadable};
 pub use nesting::{Nesting, Progress};
 
+use crate::authority::Stats;
 use crate::id::SessionId;
-use crate::session::{Handle, Lifetime};
-
-/// The longest string that a field of a request may hold, in bytes of UTF-8: room for any user name or
-/// e-mail address, and a bound on what a session costs.
-pub const MAX_STRING_BYTES: usize = 256;
+use crate::session::{Handle, Lifetime, Timestamp};
+use crate::store::Operation;
 
 /// The form in which requests are answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,12 +79,7 @@ impl ReturnAddress<'_> {
     }
 }
 
-/// A request, checked in form: what it asks may still turn out not to exist. Not `Debug`, since it holds ids:
-///
-/// ```compile_fail,E0277
-/// fn shown<T: std::fmt::Debug>() {}
-/// shown::<session_node::protocol::Request<'static>>();
-/// ```
+/// A request, checked in form: what it asks may still turn out not to exist.
 #[derive(PartialEq, Eq)]
 pub enum Request<'a> {
     /// Maelstrom's greeting.
@@ -95,135 +89,8 @@ pub enum Request<'a> {
         /// Compact JSON.
         json: Cow<'a, str>,
     },
-    /// Begin a session.
-    CreateSession {
-        /// Whose.
-        user_id: Cow<'a, str>,
-        /// What few requests say.
-        options: Option<Box<CreateOptions<'a>>>,
-    },
-    /// Ask whose session this is.
-    ValidateSession {
-        /// The id that was presented: a secret.
-        session_id: Cow<'a, str>,
-        /// What few requests say.
-        options: Option<Box<ValidateOptions<'a>>>,
-    },
-    /// Give a session a new id, and end the old one.
-    RegenerateSession {
-        /// The id that was presented: a secret.
-        old_session_id: Cow<'a, str>,
-        /// What few requests say.
-        options: Option<Box<RegenerateOptions<'a>>>,
-    },
-    /// Replace what is kept in a session.
-    UpdateSession(Box<UpdateSession<'a>>),
-    /// Show a user's sessions.
-    ListSessions(Box<ListSessions<'a>>),
-    /// End a session.
-    DestroySession {
-        /// The id that was presented: a secret.
-        session_id: Cow<'a, str>,
-    },
-    /// End a session of which only the name is known.
-    DestroySessionByHandle(Box<DestroySessionByHandle<'a>>),
-    /// End a user's sessions.
-    DestroyUserSessions(Box<DestroyUserSessions<'a>>),
-    /// End everybody's sessions.
-    DestroyAllSessions,
-    /// Count.
-    Stats,
-}
-
-/// The optional fields of `create_session`. Boxed, like all that most requests do not have: requests are moved
-/// about, and the smaller they are, the faster.
-#[derive(PartialEq, Eq)]
-pub struct CreateOptions<'a> {
-    /// Seconds, if not as the node sees fit.
-    pub ttl: Option<u64>,
-    /// Seconds, or 0 for none, if not as the node sees fit.
-    pub idle_timeout: Option<u64>,
-    /// A JSON object to keep in the session.
-    pub data: Option<Cow<'a, str>>,
-    /// The client property that the session is bound to.
-    pub binding: Option<Cow<'a, str>>,
-}
-
-/// The optional fields of `validate_session`.
-#[derive(PartialEq, Eq)]
-pub struct ValidateOptions<'a> {
-    /// The client property that was presented.
-    pub binding: Option<Cow<'a, str>>,
-    /// The most seconds that may have passed since the user authenticated.
-    pub max_age: Option<u64>,
-}
-
-/// The optional fields of `regenerate_session`.
-#[derive(PartialEq, Eq)]
-pub struct RegenerateOptions<'a> {
-    /// Whether the user has just authenticated again.
-    pub reauthenticated: bool,
-    /// A JSON object to replace what is kept in the session.
-    pub data: Option<Cow<'a, str>>,
-}
-
-/// The fields of `update_session`.
-#[derive(PartialEq, Eq)]
-pub struct UpdateSession<'a> {
-    /// The id that was presented: a secret.
-    pub session_id: Cow<'a, str>,
-    /// A JSON object.
-    pub data: Cow<'a, str>,
-}
-
-/// The fields of `list_sessions`.
-#[derive(PartialEq, Eq)]
-pub struct ListSessions<'a> {
-    /// Whose.
-    pub user_id: Cow<'a, str>,
-    /// The id that the asker presented as their own: a secret.
-    pub session_id: Option<Cow<'a, str>>,
-    /// How many to show at the most.
-    pub limit: usize,
-}
-
-/// The fields of `destroy_session` where it names a session by its handle.
-#[derive(PartialEq, Eq)]
-pub struct DestroySessionByHandle<'a> {
-    /// Whose.
-    pub user_id: Cow<'a, str>,
-    /// Which.
-    pub handle: Cow<'a, str>,
-}
-
-/// The fields of `destroy_user_sessions`.
-#[derive(PartialEq, Eq)]
-pub struct DestroyUserSessions<'a> {
-    /// Whose.
-    pub user_id: Cow<'a, str>,
-    /// The id of the one to spare: a secret.
-    pub except_session_id: Option<Cow<'a, str>>,
-}
-
-/// What a request may ask for at the most.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// The longest lifetime, and the longest idle timeout, of a session.
-    pub max_ttl: Duration,
-    /// The longest `data`, in bytes of compact JSON.
-    pub max_data_bytes: usize,
-    /// Whether a request that has a field which it does not know is malformed, rather than carried out without it.
-    pub strict: bool,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_ttl: Duration::from_secs(30 * 24 * 3600),
-            max_data_bytes: 4096,
-            strict: false,
-        }
-    }
+    /// Something that is to be done to sessions.
+    Sessions(Operation<'a, ()>),
 }
 
 /// A reply.
@@ -239,15 +106,15 @@ pub enum Reply<'a> {
     SessionCreated {
         /// The one copy of its id.
         session_id: &'a SessionId,
-        /// When it ends, in Unix seconds.
-        expires_at: u64,
+        /// When it ends.
+        expires_at: Timestamp,
     },
     /// A session is live.
     SessionValid {
         /// Whose it is.
         user_id: &'a str,
-        /// Seconds until it ends if it is not used again, rounded up.
-        expires_in: u64,
+        /// When it ends if it is not used again.
+        expires_at: Timestamp,
         /// What is kept in it: a JSON object.
         data: Option<&'a str>,
     },
@@ -302,29 +169,6 @@ pub struct ListedSession<'a> {
     pub data: Option<&'a str>,
     /// Whether it is the asker's own.
     pub is_current: bool,
-}
-
-/// What a node counts: what there is now, and what there was since it started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Live sessions, if the store can tell.
-    pub sessions: Option<u64>,
-    /// Users who have some, if the store can tell.
-    pub users: Option<u64>,
-    /// Replies `session_created`.
-    pub created: u64,
-    /// Replies `session_valid`.
-    pub validated: u64,
-    /// Replies `session_invalid`.
-    pub invalid: u64,
-    /// Replies `session_regenerated`.
-    pub regenerated: u64,
-    /// Sessions that requests have ended, evictions and revocations included.
-    pub destroyed: u64,
-    /// Sessions that were removed after their end.
-    pub expired: u64,
-    /// Replies `error`.
-    pub errors: u64,
 }
 
 /// Why a request was not carried out: a code that programs read and a sentence that people read.

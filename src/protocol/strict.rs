@@ -46,7 +46,7 @@ fn refuse(kind: &str, fields: &[&str], body_is: BodyIs, text: &str) -> Error {
     let place = search.deserialize(&mut serde_json::Deserializer::from_str(text));
     let place = place.ok().flatten().unwrap_or_default();
     Error::malformed(format!(
-        "{kind}: field {place} of the body is none that this request knows (--strict): they are {}",
+        "{kind}: field {place} of the body is none that this request knows: they are {}",
         known.join(", ")
     ))
 }

@@ -6,8 +6,8 @@
 
 use super::records::{Change, Found, NewKey, NewSession, Records, Totals};
 use super::{
-    Changes, Conditions, EventKind, Listed, Operation, Outcome, Outcomes, Policy, Reason,
-    StoreError,
+    Batch, Changes, Conditions, CreateOptions, EventKind, Listed, Operation, Outcome, Outcomes,
+    Policy, Reason, Refusal, StoreError,
 };
 use crate::session::{
     Handle, Lifetime, MAX_RETIRED_IDS, OnReuse, OnUserLimit, SessionKey, Timestamp,
@@ -36,7 +36,7 @@ pub struct Counters {
 pub struct Rules<'a, R> {
     /// The moment.
     pub now: Timestamp,
-    /// The rules that a store was given.
+    /// The rules for all sessions.
     pub policy: &'a Policy,
     /// Where the sessions are.
     pub records: R,
@@ -62,32 +62,33 @@ enum Presented<R> {
     InGrace(Live<R>),
 }
 
-impl<'a, R: Records<Error = StoreError>> Rules<'a, R> {
-    /// The rules for a batch at `now`.
+impl<'a, R> Rules<'a, R> {
+    /// The rules for a batch.
     pub fn new(
-        now: Timestamp,
-        policy: &'a Policy,
+        batch: &Batch<'a>,
         records: R,
         counters: &'a mut Counters,
         outcomes: &'a mut Outcomes,
     ) -> Self {
         Self {
-            now,
-            policy,
+            now: batch.now,
+            policy: batch.policy,
             records,
             counters,
             outcomes,
         }
     }
+}
 
-    /// Carries out a batch, as [`Store::apply`](super::Store::apply) has to: removes a few sessions that have expired,
+impl<R: Records<Error = StoreError>> Rules<'_, R> {
+    /// Carries out a batch's operations, as [`Store::apply`](super::Store::apply) has to: removes a few sessions that have expired,
     /// and then adds the outcome of each operation. For places in which an operation that fails keeps no other from
     /// being carried out.
-    pub fn carry_out(&mut self, batch: &[Operation<'_>]) {
-        let at_most = batch.len() * LOOKED_AT_PER_OPERATION;
+    pub fn carry_out(&mut self, operations: &[Operation<'_>]) {
+        let at_most = operations.len() * LOOKED_AT_PER_OPERATION;
         // What is not removed now is removed later.
         let _ = self.remove_expired(self.now.start_of_second(), at_most);
-        for operation in batch {
+        for operation in operations {
             let outcome = self.apply(operation);
             self.outcomes.push(outcome);
         }
@@ -104,19 +105,7 @@ impl<R: Records> Rules<'_, R> {
     pub fn apply(&mut self, operation: &Operation<'_>) -> Result<Outcome, R::Error> {
         match operation {
             Operation::Validate { key, conditions } => self.validate(key, conditions.as_deref()),
-            Operation::Create {
-                key,
-                user,
-                ttl,
-                idle_timeout,
-                extras,
-            } => self.create(&NewSession {
-                key: *key,
-                user,
-                lifetime: Lifetime::begin(self.now, *ttl, *idle_timeout),
-                data: extras.as_ref().and_then(|extras| extras.data.as_deref()),
-                binding: extras.as_ref().and_then(|extras| extras.binding.as_ref()),
-            }),
+            Operation::Create { key, user, options } => self.create(*key, user, options.as_deref()),
             Operation::Regenerate { old, new, changes } => {
                 self.regenerate(old, *new, changes.as_deref())
             }
@@ -186,18 +175,30 @@ impl<R: Records> Rules<'_, R> {
     }
 
     #[inline]
-    fn create(&mut self, new: &NewSession<'_>) -> Result<Outcome, R::Error> {
+    fn create(
+        &mut self,
+        key: SessionKey,
+        user: &str,
+        options: Option<&CreateOptions<'_>>,
+    ) -> Result<Outcome, R::Error> {
+        let new = NewSession {
+            key,
+            user,
+            lifetime: CreateOptions::lifetime(options, self.now, self.policy),
+            data: options.and_then(|options| options.data.as_deref()),
+            binding: options.and_then(|options| options.binding.as_ref()),
+        };
         self.records.reserve(new.data)?;
-        let refusal = match self.make_room_for_user(new.user)? {
+        let refusal = match self.make_room_for_user(user)? {
             None => self.make_room()?,
             refusal => refusal,
         };
         if let Some(refusal) = refusal {
-            let of = || (Some(new.user), None);
-            self.outcomes.note(EventKind::Rejected, of);
-            return Ok(refusal);
+            self.outcomes
+                .note(EventKind::Rejected, || (Some(user), None));
+            return Ok(Outcome::Refused(refusal));
         }
-        let record = self.records.insert(new)?;
+        let record = self.records.insert(&new)?;
         self.note(EventKind::Created, &record);
         Ok(Outcome::Created {
             expires_at: new.lifetime.expires_at(),
@@ -206,7 +207,7 @@ impl<R: Records> Rules<'_, R> {
 
     /// Sees to it that the user may have one session more, or says why not.
     #[inline]
-    fn make_room_for_user(&mut self, user: &str) -> Result<Option<Outcome>, R::Error> {
+    fn make_room_for_user(&mut self, user: &str) -> Result<Option<Refusal>, R::Error> {
         match self.policy.max_sessions_per_user {
             Some(limit) => self.keep_to_limit(user, limit),
             None => Ok(None),
@@ -214,13 +215,13 @@ impl<R: Records> Rules<'_, R> {
     }
 
     #[cold]
-    fn keep_to_limit(&mut self, user: &str, limit: usize) -> Result<Option<Outcome>, R::Error> {
+    fn keep_to_limit(&mut self, user: &str, limit: usize) -> Result<Option<Refusal>, R::Error> {
         let live = self.live_of_user(user)?;
         if live.len() < limit {
             return Ok(None);
         }
         if self.policy.on_user_limit == OnUserLimit::Reject {
-            return Ok(Some(Outcome::UserLimit {
+            return Ok(Some(Refusal::UserLimit {
                 max_sessions_per_user: limit,
             }));
         }
@@ -232,13 +233,13 @@ impl<R: Records> Rules<'_, R> {
 
     /// Sees to it that the store may hold one session more, or says why not.
     #[inline]
-    fn make_room(&mut self) -> Result<Option<Outcome>, R::Error> {
+    fn make_room(&mut self) -> Result<Option<Refusal>, R::Error> {
         let is_full = self.is_full()?;
         if is_full {
             self.remove_expired(self.now, LOOKED_AT_WHEN_FULL)?;
         }
         let max_sessions = self.policy.max_sessions;
-        Ok((is_full && self.is_full()?).then_some(Outcome::Full { max_sessions }))
+        Ok((is_full && self.is_full()?).then_some(Refusal::Full { max_sessions }))
     }
 
     fn is_full(&mut self) -> Result<bool, R::Error> {

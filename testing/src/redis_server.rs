@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use redis::{Client, Cmd, Connection, Value, cmd};
-use session_node::store::{Policy, RedisOptions, RedisStore, RedisUrl};
+use session_node::store::{RedisOptions, RedisStore, RedisUrl};
 
 use crate::scratch;
 
@@ -287,6 +287,6 @@ pub fn options(url: &str, prefix: &str) -> RedisOptions {
 }
 
 /// A store at `url`, as one more node would open it.
-pub fn connect(url: &str, prefix: &str, policy: Policy) -> RedisStore {
-    RedisStore::connect(options(url, prefix), policy).expect("the server can be reached")
+pub fn connect(url: &str, prefix: &str) -> RedisStore {
+    RedisStore::connect(options(url, prefix)).expect("the server can be reached")
 }

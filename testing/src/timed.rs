@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use session_node::clock::ManualClock;
-use session_node::handler::{Handler, Terms};
-use session_node::id::{IdFormat, IdGenerator};
 use session_node::session::{Policy, Timestamp};
-use session_node::store::MemoryStore;
-use session_node::{Node, Options};
+use session_node::{Node, Options, SessionAuthority};
 
 /// When every test begins: a quarter of a second into a Unix second.
 pub const START: u64 = 1_790_000_000;
@@ -16,22 +13,21 @@ const START_MILLIS: u64 = START * 1000 + 250;
 
 /// A node that is asked one request at a time.
 pub struct TimedNode {
-    node: Node<MemoryStore, ManualClock>,
+    node: Node,
     clock: ManualClock,
 }
 
 impl TimedNode {
     pub fn new(policy: Policy) -> Self {
-        Self::with_terms(policy, Terms::default())
-    }
-
-    pub fn with_terms(policy: Policy, terms: Terms) -> Self {
         let clock = ManualClock::at(Timestamp::from_millis(START_MILLIS));
-        let ids = IdGenerator::from_seed(IdFormat::Uuid, [3; 32]);
-        let handler = Handler::new(ids, terms);
-        let store = MemoryStore::new(policy);
+        let authority = SessionAuthority::builder()
+            .policy(policy)
+            .clock(clock.clone())
+            .seed([3; 32])
+            .build()
+            .expect("the policy is right");
         Self {
-            node: Node::new(store, clock.clone(), handler, Options::default()),
+            node: Node::new(authority, Options::default()),
             clock,
         }
     }

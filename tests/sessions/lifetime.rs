@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use serde_json::json;
-use session_node::handler::Terms;
 use session_node::session::Policy;
 use session_node_testing::timed::{START, TimedNode};
 
@@ -13,13 +12,10 @@ fn node() -> TimedNode {
 }
 
 fn node_with_idle_timeout(seconds: u64) -> TimedNode {
-    TimedNode::with_terms(
-        Policy::default(),
-        Terms {
-            idle_timeout: Some(Duration::from_secs(seconds)),
-            ..Terms::default()
-        },
-    )
+    TimedNode::new(Policy {
+        idle_timeout: Some(Duration::from_secs(seconds)),
+        ..Policy::default()
+    })
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn or_the_new_session_is_refused() {
     let mut node = node(2, OnUserLimit::Reject);
     let first = node.create(json!({"user_id": "alice", "ttl": 10}));
     node.create(json!({"user_id": "alice"}));
-    let expected = "create_session: the user already has the limit of 2 live sessions (--max-sessions-per-user)";
+    let expected = "create_session: the user already has the limit of 2 live sessions";
     assert_error(&refused(&mut node, "alice"), 11, None, &[expected]);
     node.create(json!({"user_id": "bob"}));
     node.wait(9_999);
@@ -63,10 +63,20 @@ fn a_create_that_evicts_needs_no_room_in_the_node() {
     for user in ["alice", "alice", "bob", "bob", "carol"] {
         node.create(json!({"user_id": user}));
     }
-    assert_error(&refused(&mut node, "carol"), 11, None, &["--max-sessions"]);
+    assert_error(
+        &refused(&mut node, "carol"),
+        11,
+        None,
+        &["limit of 5 live sessions"],
+    );
     node.create(json!({"user_id": "alice"}));
     assert_eq!(node.list("alice").len(), 2);
-    assert_error(&refused(&mut node, "dave"), 11, None, &["--max-sessions"]);
+    assert_error(
+        &refused(&mut node, "dave"),
+        11,
+        None,
+        &["limit of 5 live sessions"],
+    );
 }
 
 #[test]

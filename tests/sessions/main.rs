@@ -3,6 +3,8 @@
 session_node_testing::set_up!();
 
 mod audit;
+mod authority;
+mod handle;
 mod lifetime;
 mod limits;
 mod listing;

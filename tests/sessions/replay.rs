@@ -3,34 +3,29 @@
 use std::time::Duration;
 
 use session_node::clock::ManualClock;
-use session_node::handler::{Handler, Terms};
-use session_node::id::{IdFormat, IdGenerator};
 use session_node::session::Timestamp;
-use session_node::store::{MemoryStore, Policy};
-use session_node::{Node, Options};
+use session_node::testing::wire::IdGenerator;
+use session_node::{IdFormat, Node, Options, SessionAuthority};
 
-fn terms(ttl_seconds: u64) -> Terms {
-    Terms {
-        ttl: Duration::from_secs(ttl_seconds),
-        ..Terms::default()
-    }
-}
-
-fn store(max_sessions: usize) -> MemoryStore {
-    MemoryStore::new(Policy {
-        max_sessions,
-        ..Policy::default()
-    })
+/// A node with a session that was preloaded.
+fn node(seed: u8, clock: &ManualClock, ttl: Duration, max_sessions: usize) -> Node {
+    let mut authority = SessionAuthority::builder()
+        .ttl(ttl)
+        .max_sessions(max_sessions)
+        .clock(clock.clone())
+        .seed([seed; 32])
+        .build()
+        .expect("the policy is right");
+    let preloaded = authority.preload("abc123", "user123");
+    preloaded.expect("there is room");
+    Node::new(authority, Options::default())
 }
 
 /// Runs a transcript of every request on a node with a hand-moved clock and a seeded generator, in pieces of
 /// `piece` lines with a second between two pieces.
 fn run(seed: u8, piece: usize) -> String {
     let clock = ManualClock::at(Timestamp::from_millis(1_790_000_000_999));
-    let ids = IdGenerator::from_seed(IdFormat::Uuid, [seed; 32]);
-    let handler = Handler::new(ids, terms(3));
-    let mut node = Node::new(store(100), clock.clone(), handler, Options::default());
-    node.preload("abc123", "user123").expect("there is room");
+    let mut node = node(seed, &clock, Duration::from_secs(3), 100);
 
     let mut replies = Vec::new();
     let lines: Vec<&str> = REQUESTS.lines().collect();
@@ -94,10 +89,7 @@ fn how_the_input_is_cut_into_batches_does_not_show_in_the_replies() {
 #[test]
 fn a_preloaded_session_lives_from_the_start_of_the_node() {
     let clock = ManualClock::at(Timestamp::from_millis(5_000_000));
-    let ids = IdGenerator::from_seed(IdFormat::Uuid, [1; 32]);
-    let handler = Handler::new(ids, terms(3600));
-    let mut node = Node::new(store(1), clock.clone(), handler, Options::default());
-    node.preload("abc123", "user123").expect("there is room");
+    let mut node = node(1, &clock, Duration::from_secs(3600), 1);
     clock.advance(Duration::from_millis(999));
 
     let mut ask = |expected: &str| {

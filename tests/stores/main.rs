@@ -3,6 +3,7 @@
 session_node_testing::set_up!();
 
 mod differential;
+mod memory;
 mod memory_exhaustion;
 mod redis;
 mod redis_access;

@@ -10,17 +10,20 @@ use std::time::Duration;
 use rusqlite::Connection;
 use session_node::session::{SessionKey, Timestamp};
 use session_node::store::{
-    Extras, Operation, Outcome, Outcomes, Policy, SqliteStore, Store, StoreError,
+    CreateOptions, Operation, Outcome, Outcomes, Policy, SqliteStore, Store, StoreError,
 };
+use session_node::testing::bench::{create_as, validate};
 
 use session_node_testing::place::Place;
+use session_node_testing::ruled::Ruled;
 use session_node_testing::{Node, text};
 
 const START: Timestamp = Timestamp::from_millis(1_790_000_000_250);
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn open(place: &Place) -> SqliteStore {
-    SqliteStore::open(&place.file(), Policy::default()).expect("a file of sessions")
+fn open(place: &Place) -> Ruled<SqliteStore> {
+    let store = SqliteStore::open(&place.file()).expect("a file of sessions");
+    Ruled::new(store, Policy::default())
 }
 
 fn number(place: &Place, sql: &str) -> i64 {
@@ -30,33 +33,24 @@ fn number(place: &Place, sql: &str) -> i64 {
 }
 
 fn create(id: &str, idle_timeout: Option<Duration>) -> Operation<'static> {
-    Operation::Create {
-        key: SessionKey::of(id),
-        user: "alice".into(),
-        ttl: HOUR,
+    let options = CreateOptions {
+        ttl: Some(HOUR),
         idle_timeout,
-        extras: None,
-    }
+        ..CreateOptions::default()
+    };
+    create_as(id, "alice", options)
 }
 
-fn validate(id: &str) -> Operation<'static> {
-    Operation::Validate {
-        key: SessionKey::of(id),
-        conditions: None,
-    }
-}
-
-fn apply(store: &mut impl Store, millis: u64, operation: Operation<'static>) -> Outcomes {
-    let mut outcomes = Outcomes::new();
+fn apply(store: &mut Ruled<SqliteStore>, millis: u64, operation: Operation<'static>) -> Outcomes {
     let now = START + Duration::from_millis(millis);
-    store.apply(now, &[operation], &mut outcomes);
-    assert!(matches!(outcomes.list(), [Ok(_)]), "{outcomes:?}");
+    let outcomes = store.apply(now, &[operation]);
+    assert!(matches!(outcomes.all(), [Ok(_)]), "{outcomes:?}");
     outcomes
 }
 
-fn is_valid(store: &mut impl Store, millis: u64, id: &str) -> bool {
+fn is_valid(store: &mut Ruled<SqliteStore>, millis: u64, id: &str) -> bool {
     let outcomes = apply(store, millis, validate(id));
-    matches!(outcomes.list(), [Ok(Outcome::Valid { .. })])
+    matches!(outcomes.all(), [Ok(Outcome::Valid { .. })])
 }
 
 #[test]
@@ -197,7 +191,7 @@ fn every_batch_that_writes_leaves_its_time_in_the_file_and_no_other_does() {
     drop(store);
     let latest = START + Duration::from_millis(121_400);
     assert_eq!(written_at(), latest.as_millis());
-    assert_eq!(open(&place).earliest_now(), latest);
+    assert_eq!(open(&place).store.earliest_now(), latest);
 }
 
 /// The modes of the file, the log and its index while a node runs that creates its files under this umask.
@@ -270,12 +264,11 @@ fn a_store_that_cannot_write_still_knows_its_sessions_and_writes_again_when_it_c
     other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
     // A use that would be written, since the last that was is a minute ago.
     assert!(is_valid(&mut store, 60_000, "a"));
-    let mut outcomes = Outcomes::new();
     let batch = [create("b", None), validate("a"), validate("b")];
-    store.apply(START, &batch, &mut outcomes);
+    let outcomes = store.apply(START, &batch);
     let has_no_effect = |outcome: &Result<_, _>| matches!(outcome, Err(StoreError::NoEffect(_)));
-    assert_eq!(outcomes.list().len(), 3);
-    assert!(outcomes.list().iter().all(has_no_effect), "{outcomes:?}");
+    assert_eq!(outcomes.all().len(), 3);
+    assert!(outcomes.all().iter().all(has_no_effect), "{outcomes:?}");
 
     other.execute_batch("ROLLBACK").expect("no lock");
     assert!(!is_valid(&mut store, 60_000, "b"));
@@ -299,18 +292,16 @@ fn the_file_does_not_grow_for_ever_under_churn() {
             .collect();
         let batch: Vec<_> = ids
             .iter()
-            .map(|id| Operation::Create {
-                key: SessionKey::of(id),
-                user: id.into(),
-                ttl: Duration::from_secs(20),
-                idle_timeout: None,
-                extras: Some(Box::new(Extras {
+            .map(|id| {
+                let options = CreateOptions {
+                    ttl: Some(Duration::from_secs(20)),
                     data: Some(r#"{"some":"data"}"#.into()),
-                    binding: None,
-                })),
+                    ..CreateOptions::default()
+                };
+                create_as(id, id, options)
             })
             .collect();
-        store.apply(now, &batch, &mut Outcomes::new());
+        store.apply(now, &batch);
         if second % 50 == 49 {
             assert!(number(&place, "SELECT count(*) FROM sessions") <= 200 * 21);
             pages.push(number(&place, "PRAGMA page_count"));

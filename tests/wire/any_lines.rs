@@ -6,11 +6,8 @@ use std::io::{self, Read};
 use proptest::prelude::*;
 use serde_json::Value;
 use session_node::clock::ManualClock;
-use session_node::handler::{Handler, Terms};
-use session_node::id::{IdFormat, IdGenerator};
-use session_node::session::{Policy, Timestamp};
-use session_node::store::MemoryStore;
-use session_node::{Node, Options};
+use session_node::session::Timestamp;
+use session_node::{Node, Options, SessionAuthority};
 
 const MAX_LINE_BYTES: usize = 200;
 
@@ -119,16 +116,13 @@ impl Read for Pieces {
 }
 
 fn replies(input: Pieces) -> Vec<Value> {
-    let handler = Handler::new(
-        IdGenerator::from_seed(IdFormat::Uuid, [1; 32]),
-        Terms::default(),
-    );
     let clock = ManualClock::at(Timestamp::from_millis(1_790_000_000_000));
     let options = Options {
         max_line_bytes: MAX_LINE_BYTES,
         ..Options::default()
     };
-    let mut node = Node::new(MemoryStore::new(Policy::default()), clock, handler, options);
+    let authority = SessionAuthority::builder().clock(clock).seed([1; 32]);
+    let mut node = Node::new(authority.build().expect("the policy is right"), options);
     let mut output = Vec::new();
     node.run(input, &mut output)
         .expect("memory can be read and written");

@@ -260,7 +260,7 @@ fn a_create_beyond_the_limit_is_refused_until_there_is_room() {
             &error,
             11,
             Some(4),
-            &["create_session", "2", "--max-sessions"],
+            &["create_session", "limit of 2 live sessions"],
         );
         assert!(!error.to_string().contains(SECRET), "{error}");
     }

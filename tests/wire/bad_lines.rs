@@ -34,8 +34,7 @@ fn assert_too_long(args: &[&str], limit: usize, line: impl Into<Vec<u8>>) {
 
 /// The answer to an echo request that is too long.
 fn too_long(line: usize, limit: usize) -> String {
-    let text =
-        format!("line {line}: longer than {limit} bytes, which is what --max-line-bytes allows");
+    let text = format!("line {line}: longer than {limit} bytes, which is the limit of a message");
     reply(format!(r#"{{"type":"error","code":12,"text":"{text}"}}"#))
 }
 

@@ -108,7 +108,7 @@ fn data_may_have_4096_bytes_of_compact_json() {
         format!(r#"{{"type":"regenerate_session","old_session_id":"{id}","data":DATA}}"#),
     ] {
         let error = node.ask(request.replace("DATA", &data(4097)));
-        let what = "data must be a JSON object of at most 4096 bytes (--max-data-bytes)";
+        let what = "data must be a JSON object of at most 4096 bytes, without lone surrogates";
         assert_error(&error, 12, None, &[what]);
     }
     assert_eq!(validate(&mut node, &id), valid_with(&data(4096)));

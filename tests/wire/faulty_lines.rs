@@ -361,7 +361,7 @@ fn padded(before: &str, after: &str, length: usize) -> String {
 #[test]
 fn of_a_line_that_is_too_long_the_first_four_kibibytes_say_whom_to_tell() {
     let args = &["--max-line-bytes", "5000"];
-    let text = "line 2: longer than 5000 bytes, which is what --max-line-bytes allows";
+    let text = "line 2: longer than 5000 bytes, which is the limit of a message";
     let (good, answer) = envelope();
     let before = format!(r#"{}"echo":""#, SENDER_BEFORE.0);
     let bare = format!(r#"{}"echo":""#, BARE.0);

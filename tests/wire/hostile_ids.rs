@@ -132,7 +132,7 @@ fn an_id_that_makes_the_line_too_long_is_answered_too() {
     node.send(message(format!(
         r#"{{"type":"validate_session","msg_id":5,"session_id":"{id}"}}"#
     )));
-    let text = "line 1: longer than 1048576 bytes, which is what --max-line-bytes allows";
+    let text = "line 1: longer than 1048576 bytes, which is the limit of a message";
     let error = json!({"type": "error", "in_reply_to": 5, "code": 12, "text": text});
     let expected: Value = serde_json::from_str(&reply(&error)).expect("JSON");
     assert_eq!(

@@ -318,7 +318,7 @@ fn bytes_that_are_no_text_are_placed_on_their_line() {
 #[test]
 fn the_longest_message_is_as_long_as_the_longest_line() {
     let args = &["--max-line-bytes", "100"];
-    let text = "line 1: longer than 100 bytes, which is what --max-line-bytes allows";
+    let text = "line 1: longer than 100 bytes, which is the limit of a message";
     let padded = |length: usize| {
         let around = "{\"type\":\n\"echo\",\r\n\"msg_id\":7,\"echo\":\n\"\"}";
         around.replace(
@@ -375,7 +375,7 @@ fn a_message_of_three_hundred_thousand_lines_is_read_once_and_in_little_memory()
         node.write(&some_lines);
     }
     let error: Value = serde_json::from_str(&node.recv()).expect("JSON");
-    let text = "line 340003: longer than 1048576 bytes, which is what --max-line-bytes allows";
+    let text = "line 340003: longer than 1048576 bytes, which is the limit of a message";
     assert_eq!(error, faulty(Some(7), text));
     let peak = node.peak_memory_kib();
     assert!(peak < 20 * 1024, "{peak} KiB");

@@ -21,8 +21,7 @@ use self::headroom::Headroom;
 use self::records::MemoryRecords;
 use self::tables::Tables;
 use super::rules::{Counters, LOOKED_AT_PER_OPERATION, Rules};
-use super::{Operation, Outcomes, Policy, Store};
-use crate::session::Timestamp;
+use super::{Batch, Operation, Outcomes, Store};
 
 /// How many operations are prefetched together: enough to wait for many cache lines at once, and few enough that the
 /// lines stay in the nearest cache until the operations are applied.
@@ -30,7 +29,6 @@ const PREFETCH_COUNT: usize = 16;
 
 /// Sessions in memory.
 pub struct MemoryStore {
-    policy: Policy,
     tables: Tables,
     headroom: Headroom,
     /// Tables that `destroy_all_sessions` has replaced, and that are freed chunk by chunk.
@@ -39,13 +37,12 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// Makes an empty store with this policy.
+    /// Makes an empty store.
     ///
-    /// A session counts towards [`Policy::max_sessions`] until it is removed: at most a second after it expires, unless
-    /// more than four sessions expire per operation.
-    pub fn new(policy: Policy) -> Self {
+    /// A session counts towards [`Policy::max_sessions`](super::Policy::max_sessions) until it is removed: at most a
+    /// second after it expires, unless more than four sessions expire per operation.
+    pub fn new() -> Self {
         Self {
-            policy,
             tables: Tables::new(),
             headroom: Headroom::new(),
             freeing: Vec::new(),
@@ -66,29 +63,24 @@ impl MemoryStore {
     /// Applies up to [`PREFETCH_COUNT`] operations.
     fn apply_prefetched(
         &mut self,
-        now: Timestamp,
+        batch: &Batch<'_>,
         operations: &[Operation<'_>],
         outcomes: &mut Outcomes,
     ) {
         self.freeing.pop_if(|tables| !tables.free_chunk());
         self.tables.prefetch(operations);
-        let is_due = self.tables.first_due(now).is_some();
-        let mut rules = Rules {
-            now,
-            policy: &self.policy,
-            records: MemoryRecords {
-                tables: &mut self.tables,
-                headroom: &mut self.headroom,
-                freeing: &mut self.freeing,
-                operation: 0,
-            },
-            counters: &mut self.counters,
-            outcomes,
+        let is_due = self.tables.first_due(batch.now).is_some();
+        let records = MemoryRecords {
+            tables: &mut self.tables,
+            headroom: &mut self.headroom,
+            freeing: &mut self.freeing,
+            operation: 0,
         };
+        let mut rules = Rules::new(batch, records, &mut self.counters, outcomes);
         if is_due {
             let at_most = operations.len() * LOOKED_AT_PER_OPERATION;
             // Removing sessions needs no memory, so it cannot fail.
-            let _ = rules.remove_expired(now.start_of_second(), at_most);
+            let _ = rules.remove_expired(batch.now.start_of_second(), at_most);
         }
         for (at, operation) in operations.iter().enumerate() {
             rules.records.operation = at;
@@ -98,10 +90,16 @@ impl MemoryStore {
     }
 }
 
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Store for MemoryStore {
-    fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
-        for operations in batch.chunks(PREFETCH_COUNT) {
-            self.apply_prefetched(now, operations, outcomes);
+    fn apply(&mut self, batch: &Batch<'_>, outcomes: &mut Outcomes) {
+        for operations in batch.operations.chunks(PREFETCH_COUNT) {
+            self.apply_prefetched(batch, operations, outcomes);
         }
     }
 }

@@ -74,7 +74,7 @@ impl<T> Slab<T> {
         let number = self.entries.len();
         self.entries.push(Entry::Used(value));
         Slot(
-            u32::try_from(number).expect("--max-sessions keeps slots below 2^32"),
+            u32::try_from(number).expect("sessions in memory end before 2^32 slots do"),
             PhantomData,
         )
     }

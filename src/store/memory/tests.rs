@@ -6,7 +6,7 @@ use super::chunked::CHUNK;
 use super::slab::Slot;
 use super::tables::{MAX_RETIRED_KEY_BYTES, MAX_SESSION_BYTES, RareFields, Session, Tables};
 use super::*;
-use crate::session::{Lifetime, SessionKey};
+use crate::session::{Lifetime, Policy, SessionKey, Timestamp};
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_250);
 
@@ -46,9 +46,14 @@ fn tables_are_freed_chunk_by_chunk() {
 
 #[test]
 fn destroy_all_frees_one_chunk_per_operation() {
-    let mut store = MemoryStore::new(Policy::default());
+    let mut store = MemoryStore::new();
     let apply = |store: &mut MemoryStore, operation| {
-        store.apply(NOW, &[operation], &mut Outcomes::default());
+        let batch = Batch {
+            now: NOW,
+            policy: &Policy::default(),
+            operations: &[operation],
+        };
+        store.apply(&batch, &mut Outcomes::default());
     };
     for number in 0..2 * CHUNK {
         add(&mut store.tables, number);

@@ -21,7 +21,7 @@ use self::records::FileRecords;
 use self::tables::{Interruption, Tables};
 use self::uses::Uses;
 use super::rules::{Counters, LOOKED_AT_PER_OPERATION, Rules};
-use super::{Operation, Outcomes, Policy, Store, StoreError};
+use super::{Batch, Operation, Outcomes, Store, StoreError};
 use crate::outage::{Outage, Turn};
 use crate::session::Timestamp;
 
@@ -30,24 +30,15 @@ pub use schema::OpenError;
 /// Sessions in a SQLite file.
 ///
 /// ```
-/// use std::time::Duration;
-/// use session_node::session::{SessionKey, Timestamp};
-/// use session_node::store::{Operation, Outcome, Outcomes, Policy, SqliteStore, Store};
+/// use session_node::SessionAuthority;
+/// use session_node::store::SqliteStore;
 ///
 /// let directory = std::env::temp_dir().join(format!("session-node-{}", std::process::id()));
 /// std::fs::create_dir_all(&directory)?;
 /// let file = directory.join("sessions.db");
-/// let key = SessionKey::of("an id that only its user knows");
-/// let now = Timestamp::from_millis(1_790_000_000_000);
-/// let ttl = Duration::from_secs(3600);
-/// let (user, idle_timeout, extras) = ("alice".into(), None, None);
-/// let create = Operation::Create { key, user, ttl, idle_timeout, extras };
-/// SqliteStore::open(&file, Policy::default())?.apply(now, &[create], &mut Outcomes::new());
-///
-/// let mut outcomes = Outcomes::new();
-/// let validate = Operation::Validate { key, conditions: None };
-/// SqliteStore::open(&file, Policy::default())?.apply(now, &[validate], &mut outcomes);
-/// assert!(matches!(outcomes.list(), [Ok(Outcome::Valid { .. })]));
+/// let open = || SessionAuthority::builder().store(SqliteStore::open(&file)?).build();
+/// let id = open()?.create("alice")?.id;
+/// assert_eq!(open()?.validate(id.expose())?.user(), Some("alice"));
 /// std::fs::remove_dir_all(&directory)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -55,7 +46,6 @@ pub struct SqliteStore {
     path: PathBuf,
     connection: Connection,
     earliest_now: Timestamp,
-    policy: Policy,
     uses: Uses,
     counters: Counters,
     outage: Outage,
@@ -86,13 +76,12 @@ impl SqliteStore {
     ///
     /// If the file cannot be created, read or written, or if it does not hold sessions in a form that this version
     /// knows.
-    pub fn open(path: &Path, policy: Policy) -> Result<Self, OpenError> {
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
         let (connection, earliest_now) = schema::open(path)?;
         Ok(Self {
             path: path.to_owned(),
             connection,
             earliest_now,
-            policy,
             uses: Uses::new(rand::random()),
             counters: Counters::default(),
             outage: Outage::default(),
@@ -103,8 +92,7 @@ impl SqliteStore {
     fn transact(
         &mut self,
         mode: Mode,
-        now: Timestamp,
-        operations: &[Operation<'_>],
+        batch: &Batch<'_>,
         outcomes: &mut Outcomes,
     ) -> Result<(), Interruption<Failure>> {
         if !self.connection.is_autocommit() {
@@ -121,19 +109,14 @@ impl SqliteStore {
         let transaction = self.connection.transaction_with_behavior(begin)?;
         self.uses.keep_back(mode == Mode::ReadingKeepingUses);
         let mut counters = self.counters;
-        let rules = Rules {
-            now,
-            policy: &self.policy,
-            records: FileRecords {
-                now,
-                tables: Tables::new(&transaction, mode == Mode::Writing),
-                uses: &mut self.uses,
-                remembers_retired: self.policy.remembers_retired(),
-            },
-            counters: &mut counters,
-            outcomes,
+        let records = FileRecords {
+            now: batch.now,
+            tables: Tables::new(&transaction, mode == Mode::Writing),
+            uses: &mut self.uses,
+            remembers_retired: batch.policy.remembers_retired(),
         };
-        let ended = carry_out(rules, operations, mode)
+        let rules = Rules::new(batch, records, &mut counters, outcomes);
+        let ended = carry_out(rules, batch.operations, mode)
             .map_err(|interruption| interruption.map(Failure::RolledBack))
             .and_then(|()| {
                 let committed = transaction.commit();
@@ -143,7 +126,7 @@ impl SqliteStore {
             self.uses.discard_batch();
             return ended;
         }
-        self.uses.commit_batch(now);
+        self.uses.commit_batch(batch.now);
         self.counters = counters;
         Ok(())
     }
@@ -168,9 +151,9 @@ impl SqliteStore {
         let path = self.path.display();
         match (self.outage.note(failure.is_some()), failure) {
             (Some(Turn::Begins), Some(Failure::Commit(error) | Failure::RolledBack(error))) => {
-                warn!("--store: {path} fails, so requests are answered with errors: {error}");
+                warn!("the store {path} fails, so requests are answered with errors: {error}");
             }
-            (Some(Turn::Ends), _) => info!("--store: {path} works again"),
+            (Some(Turn::Ends), _) => info!("the store {path} works again"),
             _ => {}
         }
     }
@@ -236,15 +219,16 @@ impl Store for SqliteStore {
         self.earliest_now
     }
 
-    fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
-        if batch.is_empty() {
+    fn apply(&mut self, batch: &Batch<'_>, outcomes: &mut Outcomes) {
+        let operations = batch.operations;
+        if operations.is_empty() {
             return;
         }
         let start = outcomes.mark();
-        let may_only_read = batch.iter().all(Operation::only_reads);
+        let may_only_read = operations.iter().all(Operation::only_reads);
         let mut attempt = |store: &mut Self, mode| {
             outcomes.rewind(&start);
-            store.transact(mode, now, batch, outcomes)
+            store.transact(mode, batch, outcomes)
         };
         let mut result = Err(Interruption::NeedsToWrite);
         if may_only_read {
@@ -264,7 +248,7 @@ impl Store for SqliteStore {
             return;
         }
         outcomes.rewind(&start);
-        for _ in batch {
+        for _ in operations {
             outcomes.push(Err(failure.to_error()));
         }
     }

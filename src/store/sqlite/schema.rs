@@ -262,7 +262,7 @@ fn written_at(connection: &Connection) -> rusqlite::Result<Timestamp> {
 mod tests {
     use super::*;
     use crate::session::SessionKey;
-    use crate::store::{Operation, Outcome, Outcomes, Policy, SqliteStore, Store};
+    use crate::store::{Batch, Operation, Outcome, Outcomes, Policy, SqliteStore, Store};
     use std::fs;
 
     /// A directory that is removed after the test.
@@ -355,16 +355,20 @@ mod tests {
         older.execute(sql, []).expect("totals");
         drop(older);
 
-        let mut store = SqliteStore::open(&path, Policy::default()).expect("a file of sessions");
+        let mut store = SqliteStore::open(&path).expect("a file of sessions");
         assert_eq!(store.earliest_now(), Timestamp::from_millis(4500));
         let mut outcomes = Outcomes::new();
         let conditions = None;
-        let batch = [Operation::Validate { key, conditions }, Operation::Stats];
-        store.apply(Timestamp::from_millis(5500), &batch, &mut outcomes);
+        let batch = Batch {
+            now: Timestamp::from_millis(5500),
+            policy: &Policy::default(),
+            operations: &[Operation::Validate { key, conditions }, Operation::Stats],
+        };
+        store.apply(&batch, &mut outcomes);
         let [
             Ok(Outcome::Valid { expires_at, .. }),
             Ok(Outcome::Stats { sessions, .. }),
-        ] = outcomes.list()
+        ] = outcomes.all()
         else {
             panic!("{outcomes:?}");
         };

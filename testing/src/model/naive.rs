@@ -160,7 +160,7 @@ impl Model {
         {
             if !self.rules.evict_oldest {
                 return self.refuse(&format!(
-                    "the user already has the limit of {limit} live sessions (--max-sessions-per-user)"
+                    "the user already has the limit of {limit} live sessions"
                 ));
             }
             let oldest = self.sessions.iter().position(|one| one.user == *user);
@@ -169,7 +169,7 @@ impl Model {
         let limit = self.rules.max_sessions;
         if self.sessions.len() >= limit {
             return self.refuse(&format!(
-                "the node already holds its limit of {limit} live sessions (--max-sessions)"
+                "the node already holds its limit of {limit} live sessions"
             ));
         }
         let ttl = request.get("ttl").map_or(self.rules.ttl, number) * 1000;

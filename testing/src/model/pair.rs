@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use session_node::clock::ManualClock;
-use session_node::handler::{Handler, Terms};
-use session_node::id::{IdFormat, IdGenerator};
 use session_node::session::{OnReuse, OnUserLimit, Policy, Timestamp};
-use session_node::store::MemoryStore;
-use session_node::{Node, Options};
+use session_node::{Node, Options, SessionAuthority};
 
 use super::naive::{Model, Rules};
 
@@ -80,8 +77,10 @@ pub enum Step {
     },
 }
 
-fn node_of(rules: &Rules, clock: ManualClock) -> Node<MemoryStore, ManualClock> {
+fn node_of(rules: &Rules, clock: ManualClock) -> Node {
     let policy = Policy {
+        ttl: Duration::from_secs(rules.ttl),
+        idle_timeout: rules.idle_timeout.map(Duration::from_secs),
         max_sessions: rules.max_sessions,
         max_sessions_per_user: rules.max_sessions_per_user,
         on_user_limit: if rules.evict_oldest {
@@ -95,16 +94,14 @@ fn node_of(rules: &Rules, clock: ManualClock) -> Node<MemoryStore, ManualClock> 
         } else {
             OnReuse::Ignore
         },
+        ..Policy::default()
     };
-    let terms = Terms {
-        ttl: Duration::from_secs(rules.ttl),
-        idle_timeout: rules.idle_timeout.map(Duration::from_secs),
-    };
-    let ids = IdGenerator::from_seed(IdFormat::Uuid, [7; 32]);
+    let authority = SessionAuthority::builder()
+        .policy(policy)
+        .clock(clock)
+        .seed([7; 32]);
     Node::new(
-        MemoryStore::new(policy),
-        clock,
-        Handler::new(ids, terms),
+        authority.build().expect("the policy is right"),
         Options::default(),
     )
 }
@@ -225,7 +222,7 @@ fn request(step: &Step, model: &Model) -> Option<Map<String, Value>> {
 
 /// A node and the model beside it.
 struct Pair {
-    node: Node<MemoryStore, ManualClock>,
+    node: Node,
     clock: ManualClock,
     model: Model,
     /// Requests that go to the node with the next read.

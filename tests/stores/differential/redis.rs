@@ -53,9 +53,9 @@ fn wait_for_an_even_second(server: &RedisServer) {
 /// Runs the same batches on a store in memory and on nodes at one server, or cluster, in turn.
 fn compare(server: &RedisServer, url: &str, policy: &Policy, seed: u64) -> Result<(), TooSlow> {
     let prefix = prefix();
-    let mut memory = MemoryStore::new(policy.clone());
+    let mut memory = Ruled::new(MemoryStore::new(), policy.clone());
     let mut nodes: Vec<_> = (0..NODES)
-        .map(|_| connect(url, &prefix, policy.clone()))
+        .map(|_| Ruled::new(connect(url, &prefix), policy.clone()))
         .collect();
     let mut script = Script::new(seed, TIMES);
     let mut compared = 0;

@@ -8,8 +8,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use session_node::session::{Binding, Handle, OnReuse, OnUserLimit, SessionKey, Timestamp};
 use session_node::store::{
-    Changes, Conditions, EventKind, Extras, Operation, Outcome, Outcomes, Policy, Record, Store,
+    Changes, Conditions, CreateOptions, EventKind, Operation, Outcome, Outcomes, Policy, Record,
+    Store,
 };
+use session_node_testing::ruled::Ruled;
 
 /// How long things last in a script.
 #[derive(Clone, Copy)]
@@ -84,9 +86,9 @@ impl Script {
             0..12 => Operation::Create {
                 key: self.new_key(),
                 user: self.user().into(),
-                ttl: self.lifetime(self.times.longest_ttl),
-                idle_timeout: idle.map(|longest| self.lifetime(longest)),
-                extras: Some(Box::new(Extras {
+                options: Some(Box::new(CreateOptions {
+                    ttl: Some(self.lifetime(self.times.longest_ttl)),
+                    idle_timeout: idle.map(|longest| self.lifetime(longest)),
                     data: self.data(),
                     binding: self.binding(),
                 })),
@@ -164,15 +166,14 @@ impl Sight {
 
 /// What can be seen of a batch. When a session that has expired is removed is left to the store.
 pub fn seen(
-    store: &mut dyn Store,
+    store: &mut Ruled<impl Store>,
     now: Timestamp,
-    batch: &[Operation<'_>],
+    operations: &[Operation<'_>],
     sight: Sight,
 ) -> Vec<String> {
-    let mut outcomes = Outcomes::recording(Record::Everything);
-    store.apply(now, batch, &mut outcomes);
+    let outcomes = store.apply_recording(Record::Everything, now, operations);
     let mut seen = Vec::new();
-    for outcome in outcomes.list() {
+    for outcome in outcomes.all() {
         let outcome = outcome.as_ref().expect("the store works");
         seen.push(shown(outcome, &outcomes, sight));
     }
@@ -242,6 +243,7 @@ pub fn policies(max_sessions: [usize; 2], grace: Duration) -> Vec<Policy> {
         on_user_limit,
         rotation_grace,
         on_reuse,
+        ..Policy::default()
     };
     let [few, many] = max_sessions;
     vec![

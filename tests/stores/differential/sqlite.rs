@@ -8,6 +8,7 @@ use session_node::store::{MemoryStore, SqliteStore};
 
 use super::script::{Script, Sight, Times, policies, seen};
 use session_node_testing::place::Place;
+use session_node_testing::ruled::Ruled;
 
 const START: Timestamp = Timestamp::from_millis(1_790_000_000_250);
 const GRACE: Duration = Duration::from_secs(20);
@@ -22,8 +23,9 @@ fn compare(name: &str, nodes: usize, longest_idle: Option<u64>, sight: Sight) {
     };
     for (number, policy) in policies([12, 100], GRACE).into_iter().enumerate() {
         let place = Place::new(&format!("{name}-{number}"));
-        let open = || SqliteStore::open(&place.file(), policy.clone()).expect("a file of sessions");
-        let mut memory = MemoryStore::new(policy.clone());
+        let open = || SqliteStore::open(&place.file()).expect("a file of sessions");
+        let open = || Ruled::new(open(), policy.clone());
+        let mut memory = Ruled::new(MemoryStore::new(), policy.clone());
         let mut stores: Vec<_> = (0..nodes).map(|_| open()).collect();
         let seed = u64::try_from(number).expect("small");
         let mut script = Script::new(seed, times);

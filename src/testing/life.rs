@@ -1,14 +1,16 @@
 //! What is in a session, and how long it lives.
 
+#[doc(hidden)]
+#[macro_export]
 macro_rules! tests_of_life {
     () => {
         use super::bench;
-        use crate::store_contract::bench::*;
-        use session_node::store::Policy;
+        use $crate::store::Policy;
+        use $crate::testing::bench::*;
 
         #[test]
         fn a_session_is_valid_for_its_user_until_its_end() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             assert_eq!(store.one(create("a", "alice", SECOND * 2)), Seen::Created);
             assert_eq!(store.one(create("b", "bob", HOUR)), Seen::Created);
             store.advance(1000);
@@ -20,7 +22,7 @@ macro_rules! tests_of_life {
 
         #[test]
         fn a_create_under_a_key_that_is_taken_replaces_the_session_that_had_it() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create_with(
                 "a",
                 "alice",
@@ -40,7 +42,7 @@ macro_rules! tests_of_life {
 
         #[test]
         fn a_key_that_was_never_created_is_invalid() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             assert_eq!(store.one(validate("a")), Seen::Invalid);
             assert_eq!(store.one(update("a", "{}")), Seen::Invalid);
             assert_eq!(store.one(regenerate("a", "b")), Seen::Invalid);
@@ -50,7 +52,7 @@ macro_rules! tests_of_life {
 
         #[test]
         fn a_session_ends_when_it_goes_unused_for_its_idle_timeout() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create_idle("a", "alice", SECOND * 2));
             store.one(create("b", "alice", HOUR));
             store.advance(2100);
@@ -60,7 +62,7 @@ macro_rules! tests_of_life {
 
         #[test]
         fn each_use_puts_the_idle_timeout_off() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             for id in ["a", "b", "c", "unused"] {
                 store.one(create_idle(id, "alice", SECOND * 2));
             }
@@ -77,7 +79,7 @@ macro_rules! tests_of_life {
 
         #[test]
         fn being_listed_or_refused_puts_no_idle_timeout_off() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create_idle("a", "alice", SECOND * 2));
             store.advance(1200);
             let refused = Seen::ReauthenticationRequired("alice".to_owned());
@@ -89,7 +91,7 @@ macro_rules! tests_of_life {
 
         #[test]
         fn no_use_puts_off_the_end_of_the_lifetime() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create("a", "alice", SECOND * 2));
             store.advance(1200);
             assert_eq!(store.one(validate("a")), valid("alice"));
@@ -101,7 +103,7 @@ macro_rules! tests_of_life {
 
         #[test]
         fn an_expired_session_cannot_be_updated_regenerated_or_listed() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create("a", "alice", SECOND));
             store.advance(1100);
             assert_eq!(store.one(update("a", "{}")), Seen::Invalid);
@@ -115,7 +117,7 @@ macro_rules! tests_of_life {
 
         #[test]
         fn data_comes_back_as_it_was_given_and_is_replaced_as_a_whole() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             let data = "{\"a\":1,\"a\":1.0e2,\"π\":\"\\u0041\u{1F600}\"}";
             store.one(create_with("a", "alice", Some(data), None));
             assert_eq!(store.one(validate("a")), valid_with("alice", data));
@@ -128,7 +130,7 @@ macro_rules! tests_of_life {
 
         #[test]
         fn a_destroyed_session_is_not_brought_back_by_an_update() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create("a", "alice", HOUR));
             store.one(destroy("a"));
             assert_eq!(store.one(update("a", "{}")), Seen::Invalid);
@@ -138,7 +140,7 @@ macro_rules! tests_of_life {
 
         #[test]
         fn a_bound_session_is_valid_with_its_binding_only() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create_with("a", "alice", None, Some("laptop")));
             assert_eq!(store.one(validate("a")), Seen::Invalid);
             assert_eq!(store.one(validate_bound("a", "phone")), Seen::Invalid);
@@ -149,7 +151,7 @@ macro_rules! tests_of_life {
 
         #[test]
         fn only_validation_asks_for_the_binding() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create_with("a", "alice", None, Some("laptop")));
             assert_eq!(store.one(update("a", "{}")), Seen::Updated);
             assert_eq!(store.one(regenerate("a", "b")), Seen::Regenerated);
@@ -159,7 +161,7 @@ macro_rules! tests_of_life {
 
         #[test]
         fn whoever_authenticated_too_long_ago_has_to_do_so_again() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create("a", "alice", HOUR));
             assert_eq!(store.one(validate_within("a", 60)), valid("alice"));
             store.advance(1100);
@@ -173,7 +175,7 @@ macro_rules! tests_of_life {
 
         #[test]
         fn each_operation_of_a_batch_sees_those_before_it() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             assert_eq!(
                 store.apply(&[
                     validate("a"),
@@ -209,7 +211,7 @@ macro_rules! tests_of_life {
 
         #[test]
         fn users_names_come_back_as_they_were() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             for user in ["a", "π \"quoted\" \\ \u{0} \u{1F600}", &"x".repeat(256)] {
                 store.one(create(user, user, HOUR));
                 assert_eq!(store.one(validate(user)), valid(user));

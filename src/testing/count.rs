@@ -1,8 +1,12 @@
 //! How many sessions a store holds that counts them all. One that nodes on many machines share does not.
 
+#[doc(hidden)]
+#[macro_export]
 macro_rules! tests_with_count {
     () => {
-        use crate::store_contract::bench::*;
+        use super::bench;
+        use $crate::store::Policy;
+        use $crate::testing::bench::*;
 
         fn of_two() -> Policy {
             Policy {
@@ -13,7 +17,7 @@ macro_rules! tests_with_count {
 
         #[test]
         fn a_full_store_takes_a_session_again_when_one_was_destroyed() {
-            let mut store = open!(of_two());
+            let mut store = $crate::open_bench!(of_two());
             store.apply(&[create("a", "alice", HOUR), create("b", "bob", HOUR)]);
             assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Full);
             assert_eq!(store.one(validate("c")), Seen::Invalid);
@@ -28,7 +32,7 @@ macro_rules! tests_with_count {
 
         #[test]
         fn a_full_store_takes_a_session_again_when_one_has_expired() {
-            let mut store = open!(of_two());
+            let mut store = $crate::open_bench!(of_two());
             store.apply(&[create("a", "alice", SECOND), create("b", "bob", HOUR)]);
             assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Full);
             // In the next second but one, so that a store may need a moment to notice.
@@ -39,7 +43,7 @@ macro_rules! tests_with_count {
 
         #[test]
         fn a_create_under_the_key_of_another_users_session_replaces_it_too() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create("a", "alice", HOUR));
             assert_eq!(store.one(create("a", "bob", HOUR)), Seen::Created);
             assert_eq!(store.one(validate("a")), valid("bob"));
@@ -52,7 +56,7 @@ macro_rules! tests_with_count {
 
         #[test]
         fn a_session_that_takes_the_place_of_an_evicted_one_needs_no_room() {
-            let mut store = open!(Policy {
+            let mut store = $crate::open_bench!(Policy {
                 max_sessions: 2,
                 max_sessions_per_user: Some(1),
                 ..Policy::default()

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use session_node::store::{MemoryStore, Policy};
 
-use super::bench::{Bench, HOUR, create, validate};
+use session_node::testing::bench::{Bench, HOUR, create, validate};
 
 #[test]
 fn under_steady_load_ended_sessions_do_not_pile_up() {
-    let mut bench = Bench::new(MemoryStore::new(Policy::default()));
+    let mut bench = Bench::new(MemoryStore::new(), Policy::default());
     let minute = Duration::from_secs(60);
     for n in 0..100_000 {
         bench.one(create(&n.to_string(), "alice", minute));
@@ -21,7 +21,7 @@ fn under_steady_load_ended_sessions_do_not_pile_up() {
 
 #[test]
 fn sessions_that_all_end_at_once_go_a_few_at_each_operation() {
-    let mut bench = Bench::new(MemoryStore::new(Policy::default()));
+    let mut bench = Bench::new(MemoryStore::new(), Policy::default());
     for n in 0..10_000 {
         bench.one(create(&n.to_string(), "alice", HOUR));
     }

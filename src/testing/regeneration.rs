@@ -1,12 +1,14 @@
 //! New ids for old, and what becomes of the old ones.
 
+#[doc(hidden)]
+#[macro_export]
 macro_rules! tests_of_regeneration {
     () => {
         use super::bench;
-        use crate::store_contract::bench::*;
-        use session_node::session::OnReuse;
-        use session_node::store::{Operation, Policy};
         use std::time::Duration;
+        use $crate::session::OnReuse;
+        use $crate::store::{Operation, Policy};
+        use $crate::testing::bench::*;
 
         fn with_grace(seconds: u64, on_reuse: OnReuse) -> Policy {
             Policy {
@@ -18,7 +20,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn regeneration_moves_the_session_to_the_new_key() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create_with("a", "alice", Some("{\"a\":1}"), Some("laptop")));
             let handles = store.handles("alice");
             assert_eq!(store.one(regenerate("a", "b")), Seen::Regenerated);
@@ -31,7 +33,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn a_retired_key_names_no_session_without_a_grace() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create("a", "alice", HOUR));
             store.one(regenerate("a", "b"));
             assert_eq!(store.one(validate("a")), Seen::Invalid);
@@ -44,7 +46,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn regeneration_replaces_data_if_it_is_given_some() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create_with("a", "alice", Some("{\"a\":1}"), None));
             store.one(regenerate_with("a", "b", "{\"b\":2}"));
             assert_eq!(store.one(validate("b")), valid_with("alice", "{\"b\":2}"));
@@ -54,7 +56,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn authenticating_again_starts_the_lifetime_afresh() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create("a", "alice", SECOND * 2));
             store.one(create("b", "alice", SECOND * 2));
             store.advance(1200);
@@ -72,7 +74,7 @@ macro_rules! tests_of_regeneration {
         #[test]
         fn in_its_grace_a_retired_key_validates_and_does_nothing_else() {
             for on_reuse in [OnReuse::Ignore, OnReuse::Revoke] {
-                let mut store = open!(with_grace(60, on_reuse));
+                let mut store = $crate::open_bench!(with_grace(60, on_reuse));
                 store.one(create("a", "alice", HOUR));
                 store.one(regenerate("a", "b"));
                 assert_eq!(store.one(validate("a")), valid("alice"));
@@ -89,7 +91,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn in_its_grace_a_retired_key_destroys_its_session() {
-            let mut store = open!(with_grace(60, OnReuse::Ignore));
+            let mut store = $crate::open_bench!(with_grace(60, OnReuse::Ignore));
             store.one(create("a", "alice", HOUR));
             store.one(regenerate("a", "b"));
             store.one(regenerate("b", "c"));
@@ -101,7 +103,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn validation_in_the_grace_puts_the_idle_timeout_off() {
-            let mut store = open!(with_grace(60, OnReuse::Ignore));
+            let mut store = $crate::open_bench!(with_grace(60, OnReuse::Ignore));
             store.one(create_idle("a", "alice", SECOND * 2));
             store.one(regenerate("a", "b"));
             store.advance(1200);
@@ -112,7 +114,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn after_its_grace_a_retired_key_names_no_session() {
-            let mut store = open!(with_grace(1, OnReuse::Ignore));
+            let mut store = $crate::open_bench!(with_grace(1, OnReuse::Ignore));
             store.one(create("a", "alice", HOUR));
             store.one(regenerate("a", "b"));
             store.advance(1100);
@@ -127,7 +129,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn many_retired_keys_lead_to_no_session_but_their_own() {
-            let mut store = open!(with_grace(60, OnReuse::Ignore));
+            let mut store = $crate::open_bench!(with_grace(60, OnReuse::Ignore));
             let id = |user: &str, n: u32| format!("{user}{n}");
             for user in ["alice", "bob"] {
                 store.one(create(&id(user, 0), user, HOUR));
@@ -144,7 +146,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn a_session_outlives_the_graces_of_its_retired_keys() {
-            let mut store = open!(with_grace(1, OnReuse::Ignore));
+            let mut store = $crate::open_bench!(with_grace(1, OnReuse::Ignore));
             let id = |session: u32, n: u32| format!("{session}-{n}");
             for session in 0..20 {
                 store.one(create(&id(session, 0), "alice", HOUR));
@@ -173,7 +175,7 @@ macro_rules! tests_of_regeneration {
                 (list("bob", Some("a"), 10), None),
             ];
             for (operation, expected) in presented {
-                let mut store = open!(with_grace(0, OnReuse::Revoke));
+                let mut store = $crate::open_bench!(with_grace(0, OnReuse::Revoke));
                 store.apply(&[
                     create("a", "alice", HOUR),
                     create("other", "alice", HOUR),
@@ -192,7 +194,7 @@ macro_rules! tests_of_regeneration {
 
         #[test]
         fn reuse_begins_when_the_grace_is_over() {
-            let mut store = open!(with_grace(1, OnReuse::Revoke));
+            let mut store = $crate::open_bench!(with_grace(1, OnReuse::Revoke));
             store.one(create("a", "alice", HOUR));
             store.one(regenerate("a", "b"));
             assert_eq!(store.one(validate("a")), valid("alice"));

@@ -3,9 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
-use session_node::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
-use session_node::store::{
-    Changes, Conditions, EventKind, Extras, Operation, Outcome, Outcomes, Record, Store,
+use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
+use crate::store::{
+    Batch, Changes, Conditions, CreateOptions, EventKind, Operation, Outcome, Outcomes, Policy,
+    Record, Refusal, Store,
 };
 
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_250);
@@ -60,26 +61,27 @@ pub fn valid_with(user: &str, data: &str) -> Seen {
 /// A store and the time.
 pub struct Bench<S> {
     pub store: S,
+    pub policy: Policy,
     pub now: Timestamp,
     /// Whether the store goes by a clock of its own, which nobody can move.
     has_own_clock: bool,
 }
 
 impl<S: Store> Bench<S> {
-    pub fn new(store: S) -> Self {
+    pub fn new(store: S, policy: Policy) -> Self {
         Self {
             store,
+            policy,
             now: START,
             has_own_clock: false,
         }
     }
 
     /// For a store that goes by a clock of its own.
-    #[cfg_attr(not(feature = "redis"), expect(dead_code))]
-    pub fn with_own_clock(store: S) -> Self {
+    pub fn with_own_clock(store: S, policy: Policy) -> Self {
         Self {
             has_own_clock: true,
-            ..Self::new(store)
+            ..Self::new(store, policy)
         }
     }
 
@@ -101,7 +103,7 @@ impl<S: Store> Bench<S> {
         batch: &[Operation<'_>],
     ) -> (Vec<Seen>, Vec<SeenEvent>) {
         let outcomes = self.outcomes(record, batch);
-        let list = outcomes.list().iter();
+        let list = outcomes.all().iter();
         let seen = list.map(|outcome| {
             let outcome = outcome.as_ref().expect("the store works");
             see(outcome, &outcomes)
@@ -150,7 +152,7 @@ impl<S: Store> Bench<S> {
 
     /// The end that the store tells of a session which it creates or finds valid; none when it does neither.
     pub fn end(&mut self, operation: Operation<'_>) -> Option<Timestamp> {
-        match self.outcomes(Record::Nothing, &[operation]).list() {
+        match self.outcomes(Record::Nothing, &[operation]).all() {
             [Ok(Outcome::Created { expires_at } | Outcome::Valid { expires_at, .. })] => {
                 Some(*expires_at)
             }
@@ -160,7 +162,7 @@ impl<S: Store> Bench<S> {
 
     /// How long ago the user of a session authenticated, if that is too long ago.
     pub fn auth_age(&mut self, operation: Operation<'_>) -> Option<u64> {
-        match self.outcomes(Record::Nothing, &[operation]).list() {
+        match self.outcomes(Record::Nothing, &[operation]).all() {
             [Ok(Outcome::ReauthenticationRequired { auth_age, .. })] => Some(*auth_age),
             _ => None,
         }
@@ -169,16 +171,21 @@ impl<S: Store> Bench<S> {
     /// The times of a user's sessions.
     pub fn lifetimes(&mut self, user: &str) -> Vec<Lifetime> {
         let outcomes = self.outcomes(Record::Nothing, &[list(user, None, 1000)]);
-        let [Ok(Outcome::Sessions { listed, .. })] = outcomes.list() else {
+        let [Ok(Outcome::Sessions { listed, .. })] = outcomes.all() else {
             panic!("expected a list");
         };
         let listed = outcomes.listed(listed).iter();
         listed.map(|listed| listed.lifetime).collect()
     }
 
-    fn outcomes(&mut self, record: Record, batch: &[Operation<'_>]) -> Outcomes {
+    fn outcomes(&mut self, record: Record, operations: &[Operation<'_>]) -> Outcomes {
         let mut outcomes = Outcomes::recording(record);
-        self.store.apply(self.now, batch, &mut outcomes);
+        let batch = Batch {
+            now: self.now,
+            policy: &self.policy,
+            operations,
+        };
+        self.store.apply(&batch, &mut outcomes);
         outcomes
     }
 }
@@ -208,8 +215,8 @@ fn see(outcome: &Outcome, outcomes: &Outcomes) -> Seen {
         }
         Outcome::Destroyed => Seen::Destroyed,
         Outcome::DestroyedMany { count } => Seen::DestroyedMany(*count),
-        Outcome::Full { .. } => Seen::Full,
-        Outcome::UserLimit { .. } => Seen::UserLimit,
+        Outcome::Refused(Refusal::Full { .. }) => Seen::Full,
+        Outcome::Refused(Refusal::UserLimit { .. }) => Seen::UserLimit,
         &Outcome::Stats {
             sessions,
             users,
@@ -229,23 +236,25 @@ fn key(id: &str) -> SessionKey {
 }
 
 pub fn create<'a>(id: &str, user: &'a str, ttl: Duration) -> Operation<'a> {
-    Operation::Create {
-        key: key(id),
-        user: user.into(),
-        ttl,
-        idle_timeout: None,
-        extras: None,
-    }
+    create_as(
+        id,
+        user,
+        CreateOptions {
+            ttl: Some(ttl),
+            ..CreateOptions::default()
+        },
+    )
 }
 
 pub fn create_idle<'a>(id: &str, user: &'a str, idle_timeout: Duration) -> Operation<'a> {
-    Operation::Create {
-        key: key(id),
-        user: user.into(),
-        ttl: HOUR,
-        idle_timeout: Some(idle_timeout),
-        extras: None,
-    }
+    create_as(
+        id,
+        user,
+        CreateOptions {
+            idle_timeout: Some(idle_timeout),
+            ..CreateOptions::default()
+        },
+    )
 }
 
 pub fn create_with<'a>(
@@ -254,15 +263,22 @@ pub fn create_with<'a>(
     data: Option<&'a str>,
     binding: Option<&str>,
 ) -> Operation<'a> {
+    create_as(
+        id,
+        user,
+        CreateOptions {
+            data: data.map(Into::into),
+            binding: binding.map(Binding::to),
+            ..CreateOptions::default()
+        },
+    )
+}
+
+pub fn create_as<'a>(id: &str, user: &'a str, options: CreateOptions<'a>) -> Operation<'a> {
     Operation::Create {
         key: key(id),
         user: user.into(),
-        ttl: HOUR,
-        idle_timeout: None,
-        extras: Some(Box::new(Extras {
-            data: data.map(Into::into),
-            binding: binding.map(Binding::to),
-        })),
+        options: Some(Box::new(options)),
     }
 }
 

@@ -1,11 +1,13 @@
 //! How many sessions there may be, in all and of one user.
 
+#[doc(hidden)]
+#[macro_export]
 macro_rules! tests_of_limits {
     () => {
         use super::bench;
-        use crate::store_contract::bench::*;
-        use session_node::session::OnUserLimit;
-        use session_node::store::Policy;
+        use $crate::session::OnUserLimit;
+        use $crate::store::Policy;
+        use $crate::testing::bench::*;
 
         fn two_of_a_user(on_user_limit: OnUserLimit) -> Policy {
             Policy {
@@ -17,7 +19,7 @@ macro_rules! tests_of_limits {
 
         #[test]
         fn beyond_the_limit_of_a_user_their_oldest_session_ends() {
-            let mut store = open!(two_of_a_user(OnUserLimit::EvictOldest));
+            let mut store = $crate::open_bench!(two_of_a_user(OnUserLimit::EvictOldest));
             store.apply(&[create("a", "alice", HOUR), create("b", "alice", HOUR)]);
             store.apply(&[create("x", "bob", HOUR), regenerate("a", "a2")]);
             // Regeneration does not make a session younger, nor does a use.
@@ -33,7 +35,7 @@ macro_rules! tests_of_limits {
 
         #[test]
         fn beyond_the_limit_of_a_user_a_session_is_refused_if_that_is_the_rule() {
-            let mut store = open!(two_of_a_user(OnUserLimit::Reject));
+            let mut store = $crate::open_bench!(two_of_a_user(OnUserLimit::Reject));
             store.apply(&[create("a", "alice", HOUR), create("b", "alice", HOUR)]);
             assert_eq!(store.one(create("c", "alice", HOUR)), Seen::UserLimit);
             assert_eq!(store.one(validate("c")), Seen::Invalid);
@@ -47,7 +49,7 @@ macro_rules! tests_of_limits {
         #[test]
         fn what_has_expired_does_not_count_against_the_limit_of_a_user() {
             for on_user_limit in [OnUserLimit::EvictOldest, OnUserLimit::Reject] {
-                let mut store = open!(two_of_a_user(on_user_limit));
+                let mut store = $crate::open_bench!(two_of_a_user(on_user_limit));
                 store.one(create("a", "alice", HOUR));
                 store.one(create("b", "alice", SECOND));
                 store.advance(1100);

@@ -1,11 +1,13 @@
 //! What is recorded of what happens.
 
+#[doc(hidden)]
+#[macro_export]
 macro_rules! tests_of_events {
     () => {
         use super::bench;
-        use crate::store_contract::bench::*;
-        use session_node::session::{OnReuse, OnUserLimit, SessionKey};
-        use session_node::store::{EventKind, Operation, Policy, Reason, Record};
+        use $crate::session::{OnReuse, OnUserLimit, SessionKey};
+        use $crate::store::{EventKind, Operation, Policy, Reason, Record};
+        use $crate::testing::bench::*;
 
         /// Something that happened to the session of `user` that began as `id`.
         fn event(operation: usize, kind: EventKind, user: &str, id: &str) -> SeenEvent {
@@ -15,7 +17,7 @@ macro_rules! tests_of_events {
 
         #[test]
         fn events_say_what_happened_to_which_session_at_which_operation() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             let (_, events) = store.apply_recording(
                 Record::Everything,
                 &[
@@ -45,7 +47,7 @@ macro_rules! tests_of_events {
 
         #[test]
         fn the_end_of_sessions_is_recorded_with_its_reason() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.apply(&[create("a", "alice", HOUR), create("b", "bob", HOUR)]);
             store.one(create("c", "carol", HOUR));
             let handle = Some(SessionKey::of("a").handle());
@@ -75,7 +77,7 @@ macro_rules! tests_of_events {
                     vec![(0, EventKind::Rejected, Some("alice".to_owned()), None)],
                 ),
             ] {
-                let mut store = open!(Policy {
+                let mut store = $crate::open_bench!(Policy {
                     max_sessions_per_user: Some(1),
                     on_user_limit,
                     ..Policy::default()
@@ -89,7 +91,7 @@ macro_rules! tests_of_events {
 
         #[test]
         fn reuse_is_recorded_before_what_follows_from_it() {
-            let mut store = open!(Policy {
+            let mut store = $crate::open_bench!(Policy {
                 on_reuse: OnReuse::Revoke,
                 ..Policy::default()
             });
@@ -105,7 +107,7 @@ macro_rules! tests_of_events {
 
         #[test]
         fn only_what_was_asked_for_is_recorded() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create("a", "alice", HOUR));
             let operations = [validate("a"), validate("x")];
             for (record, expected) in [

@@ -1,11 +1,15 @@
 //! Both sides of every moment at which something ends, and the times that a store tells.
 
+#[doc(hidden)]
+#[macro_export]
 macro_rules! tests_with_exact_time {
     () => {
-        use crate::store_contract::bench::*;
-        use session_node::session::{Lifetime, OnReuse, SessionKey};
-        use session_node::store::{EventKind, Record};
+        use super::bench;
         use std::time::Duration;
+        use $crate::session::{Lifetime, OnReuse, SessionKey};
+        use $crate::store::Policy;
+        use $crate::store::{EventKind, Record};
+        use $crate::testing::bench::*;
 
         const MINUTE: Duration = Duration::from_secs(60);
 
@@ -18,7 +22,7 @@ macro_rules! tests_with_exact_time {
 
         #[test]
         fn a_session_is_valid_until_the_last_millisecond_before_its_end() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             let end = Some(START + HOUR);
             assert_eq!(store.end(create("a", "alice", HOUR)), end);
             assert_eq!(store.end(validate("a")), end);
@@ -31,7 +35,7 @@ macro_rules! tests_with_exact_time {
         #[test]
         fn a_session_can_be_used_in_every_way_in_its_last_millisecond_only() {
             for (late, is_live) in [(0, true), (1, false)] {
-                let mut store = open!(Policy::default());
+                let mut store = $crate::open_bench!(Policy::default());
                 for id in ["regenerated", "updated", "destroyed"] {
                     store.one(create(id, "alice", HOUR));
                 }
@@ -50,7 +54,7 @@ macro_rules! tests_with_exact_time {
 
         #[test]
         fn a_use_puts_the_idle_timeout_off_from_the_millisecond_of_the_use() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             let create = create_idle("a", "alice", MINUTE);
             assert_eq!(store.end(create), Some(START + MINUTE));
             store.advance(59_999);
@@ -65,7 +69,7 @@ macro_rules! tests_with_exact_time {
 
         #[test]
         fn the_idle_timeout_is_never_put_off_beyond_the_end() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create_idle("a", "alice", MINUTE * 40));
             store.advance(30 * 60_000);
             assert_eq!(store.end(validate("a")), Some(START + HOUR));
@@ -75,7 +79,7 @@ macro_rules! tests_with_exact_time {
 
         #[test]
         fn authenticating_again_starts_the_lifetime_afresh_at_that_millisecond() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create("a", "alice", HOUR));
             store.advance(60_001);
             assert_eq!(store.auth_age(validate_within("a", 60)), Some(61));
@@ -93,7 +97,7 @@ macro_rules! tests_with_exact_time {
 
         #[test]
         fn a_list_tells_the_times_of_each_session() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create_idle("a", "alice", MINUTE));
             store.advance(1500);
             store.one(validate("a"));
@@ -118,7 +122,7 @@ macro_rules! tests_with_exact_time {
         #[test]
         fn a_retired_key_is_in_its_grace_until_the_last_millisecond_before_its_end() {
             for on_reuse in [OnReuse::Ignore, OnReuse::Revoke] {
-                let mut store = open!(Policy {
+                let mut store = $crate::open_bench!(Policy {
                     rotation_grace: Duration::from_secs(5),
                     on_reuse,
                     ..Policy::default()
@@ -136,7 +140,7 @@ macro_rules! tests_with_exact_time {
 
         #[test]
         fn a_full_store_takes_a_session_again_at_the_millisecond_when_one_expires() {
-            let mut store = open!(of_at_most(2));
+            let mut store = $crate::open_bench!(of_at_most(2));
             store.apply(&[create("a", "alice", HOUR), create("b", "bob", HOUR * 2)]);
             store.advance(3_599_999);
             assert_eq!(store.one(create("c", "carol", HOUR)), Seen::Full);
@@ -149,7 +153,7 @@ macro_rules! tests_with_exact_time {
         fn a_full_store_finds_the_one_that_expired_among_many_that_were_used() {
             // In the second in which it expired, and in the next.
             for wait in [3000, 3800] {
-                let mut store = open!(of_at_most(10));
+                let mut store = $crate::open_bench!(of_at_most(10));
                 for n in 0..9 {
                     store.one(create_idle(&n.to_string(), "alice", SECOND * 4));
                 }
@@ -167,13 +171,13 @@ macro_rules! tests_with_exact_time {
 
         #[test]
         fn what_was_removed_after_its_end_is_counted_and_recorded() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create("a", "alice", SECOND));
             store.one(create("b", "bob", HOUR));
             store.advance(999);
             assert_eq!(store.stats().expired, 0);
             store.advance(1);
-            let operations = [session_node::store::Operation::Stats];
+            let operations = [$crate::store::Operation::Stats];
             let (_, events) = store.apply_recording(Record::Changes, &operations);
             let handle = Some(SessionKey::of("a").handle());
             let user = Some("alice".to_owned());
@@ -185,7 +189,7 @@ macro_rules! tests_with_exact_time {
 
         #[test]
         fn sessions_that_end_out_of_order_end_at_their_own_times() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             let ttl = |n: u64| Duration::from_secs(1 + (n * 37) % 100);
             for n in 0..100 {
                 store.one(create(&n.to_string(), "alice", ttl(n)));

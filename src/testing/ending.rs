@@ -1,15 +1,17 @@
 //! Listing, ending and counting sessions.
 
+#[doc(hidden)]
+#[macro_export]
 macro_rules! tests_of_ending {
     () => {
         use super::bench;
-        use crate::store_contract::bench::*;
-        use session_node::session::SessionKey;
-        use session_node::store::{Operation, Policy};
+        use $crate::session::SessionKey;
+        use $crate::store::{Operation, Policy};
+        use $crate::testing::bench::*;
 
         #[test]
         fn a_destroyed_session_is_gone_and_destroying_again_is_no_error() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create("a", "alice", HOUR));
             store.one(create("b", "alice", HOUR));
             for _ in 0..2 {
@@ -23,7 +25,7 @@ macro_rules! tests_of_ending {
 
         #[test]
         fn a_list_shows_the_sessions_of_one_user_the_oldest_first() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             let data = |n: u32| format!("{{\"n\":{n}}}");
             for n in 0..5 {
                 let id = n.to_string();
@@ -44,7 +46,7 @@ macro_rules! tests_of_ending {
 
         #[test]
         fn a_list_is_no_longer_than_its_limit_and_says_whether_there_is_more() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             for id in ["a", "b", "c"] {
                 store.one(create(id, "alice", HOUR));
             }
@@ -59,7 +61,7 @@ macro_rules! tests_of_ending {
 
         #[test]
         fn a_session_keeps_a_handle_that_no_other_has() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             for id in ["a", "b", "c"] {
                 store.one(create(id, "alice", HOUR));
             }
@@ -73,7 +75,7 @@ macro_rules! tests_of_ending {
 
         #[test]
         fn a_user_ends_a_session_of_their_own_by_its_handle() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.one(create("a", "alice", HOUR));
             store.one(create("b", "alice", HOUR));
             store.one(regenerate("a", "a2"));
@@ -99,7 +101,7 @@ macro_rules! tests_of_ending {
 
         #[test]
         fn all_sessions_of_a_user_end_but_the_one_to_spare() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             for id in ["a", "b", "c"] {
                 store.one(create(id, "alice", HOUR));
             }
@@ -126,7 +128,7 @@ macro_rules! tests_of_ending {
 
         #[test]
         fn a_user_whose_sessions_have_all_ended_may_begin_anew() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             for round in 0..3 {
                 let id = format!("{round}");
                 store.one(create(&id, "alice", HOUR));
@@ -142,7 +144,7 @@ macro_rules! tests_of_ending {
 
         #[test]
         fn all_sessions_of_all_users_end_at_once() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             assert_eq!(store.one(Operation::DestroyAll), Seen::DestroyedMany(0));
             store.one(create("ended", "alice", SECOND));
             store.advance(1100);
@@ -179,7 +181,7 @@ macro_rules! tests_of_ending {
 
         #[test]
         fn live_sessions_and_their_users_are_counted() {
-            let mut store = open!(Policy::default());
+            let mut store = $crate::open_bench!(Policy::default());
             store.assert_live(0, 0);
             for (id, user) in [("a", "alice"), ("b", "alice"), ("c", "bob")] {
                 store.one(create(id, user, HOUR));

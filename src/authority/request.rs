@@ -1,0 +1,153 @@
+//! What the typed interface asks for, and whether it keeps to the limits that hold for peers on the wire.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::answer::Error;
+use crate::limits::{self, MAX_LIST_LIMIT, MAX_STRING_BYTES};
+use crate::session::{Handle, Policy, SessionKey};
+use crate::store::{Changes, Conditions, CreateOptions, Operation};
+
+/// Something to ask an authority for, whose ids the authority makes.
+pub type Request<'a> = Operation<'a, ()>;
+
+pub fn create<'a>(user: impl Into<Cow<'a, str>>, options: CreateOptions<'a>) -> Request<'a> {
+    Operation::Create {
+        key: (),
+        user: user.into(),
+        options: some_box(options),
+    }
+}
+
+pub fn validate(id: &str, conditions: Conditions) -> Request<'static> {
+    Operation::Validate {
+        key: SessionKey::of(id),
+        conditions: some_box(conditions),
+    }
+}
+
+pub fn regenerate<'a>(old_id: &str, changes: Changes<'a>) -> Request<'a> {
+    Operation::Regenerate {
+        old: SessionKey::of(old_id),
+        new: (),
+        changes: some_box(changes),
+    }
+}
+
+pub fn update<'a>(id: &str, data: impl Into<Cow<'a, str>>) -> Request<'a> {
+    Operation::Update {
+        key: SessionKey::of(id),
+        data: data.into(),
+    }
+}
+
+pub fn list<'a>(user: impl Into<Cow<'a, str>>, own_id: Option<&str>, limit: usize) -> Request<'a> {
+    Operation::List {
+        user: user.into(),
+        caller: own_id.map(SessionKey::of),
+        limit,
+    }
+}
+
+pub fn destroy(id: &str) -> Request<'static> {
+    Operation::Destroy {
+        key: SessionKey::of(id),
+    }
+}
+
+pub fn destroy_by_handle<'a>(user: impl Into<Cow<'a, str>>, handle: &str) -> Request<'a> {
+    Operation::DestroyByHandle {
+        user: user.into(),
+        handle: Handle::parse(handle),
+    }
+}
+
+pub fn destroy_user<'a>(user: impl Into<Cow<'a, str>>, except: Option<&str>) -> Request<'a> {
+    Operation::DestroyUser {
+        user: user.into(),
+        except: except.map(SessionKey::of),
+    }
+}
+
+/// Boxes options unless they are those of a request that has none.
+fn some_box<T: Default + PartialEq>(options: T) -> Option<Box<T>> {
+    (options != T::default()).then(|| Box::new(options))
+}
+
+/// Gives a request back whose values keep to the limits, with its data made compact.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] when one does not.
+pub fn check<'a>(mut request: Request<'a>, policy: &Policy) -> Result<Request<'a>, Error> {
+    match &mut request {
+        Operation::Create { user, options, .. } => {
+            check_user(user)?;
+            if let Some(options) = options {
+                check_create(options, policy)?;
+            }
+        }
+        Operation::Regenerate {
+            changes: Some(changes),
+            ..
+        } => check_data(changes.data.as_mut(), policy)?,
+        Operation::Update { data, .. } => check_data(Some(data), policy)?,
+        Operation::List { user, limit, .. } => {
+            check_user(user)?;
+            if !(1..=MAX_LIST_LIMIT).contains(limit) {
+                let must_be = format!("from 1 to {MAX_LIST_LIMIT}");
+                return Err(Error::invalid("limit", must_be));
+            }
+        }
+        Operation::DestroyByHandle { user, .. } | Operation::DestroyUser { user, .. } => {
+            check_user(user)?;
+        }
+        Operation::Regenerate { changes: None, .. }
+        | Operation::Validate { .. }
+        | Operation::Destroy { .. }
+        | Operation::DestroyAll
+        | Operation::Stats => {}
+    }
+    Ok(request)
+}
+
+fn check_user(user: &str) -> Result<(), Error> {
+    if limits::is_short(user) {
+        return Ok(());
+    }
+    let must_be = format!("a string of 1 to {MAX_STRING_BYTES} bytes");
+    Err(Error::invalid("user", must_be))
+}
+
+fn check_create(options: &mut CreateOptions<'_>, policy: &Policy) -> Result<(), Error> {
+    let second = Duration::from_secs(1);
+    let max = policy.max_ttl;
+    if options
+        .ttl
+        .is_some_and(|ttl| !(second..=max).contains(&ttl))
+    {
+        return Err(Error::invalid("ttl", format!("from 1s to {max:?}")));
+    }
+    let is_off = |timeout: Duration| timeout.is_zero() || (second..=max).contains(&timeout);
+    if !options.idle_timeout.is_none_or(is_off) {
+        let must_be = format!("zero, or from 1s to {max:?}");
+        return Err(Error::invalid("idle_timeout", must_be));
+    }
+    check_data(options.data.as_mut(), policy)
+}
+
+fn check_data(data: Option<&mut Cow<'_, str>>, policy: &Policy) -> Result<(), Error> {
+    let Some(data) = data else { return Ok(()) };
+    let json = data.trim_ascii();
+    let compact = limits::is_json(json).then(|| limits::data(json, policy.max_data_bytes));
+    match compact.flatten() {
+        // As it came.
+        Some(Cow::Borrowed(json)) if json.len() == data.len() => {}
+        Some(compact) => *data = Cow::Owned(compact.into_owned()),
+        None => {
+            let must_be = limits::data_must_be(policy.max_data_bytes);
+            return Err(Error::invalid("data", must_be));
+        }
+    }
+    Ok(())
+}

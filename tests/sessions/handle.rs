@@ -1,0 +1,172 @@
+//! One authority for many tasks.
+#![cfg(feature = "async")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use session_node::SessionAuthority;
+use session_node::authority::{AuthorityHandle, Error};
+use session_node::store::{Batch, CreateOptions, MemoryStore, Outcomes, Store};
+
+fn handle(store: impl Store + 'static) -> AuthorityHandle {
+    let authority = SessionAuthority::builder().store(store).build();
+    let authority = authority.expect("the defaults");
+    authority.into_handle().expect("a thread")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_task_gets_the_answer_to_its_own_request() {
+    let sessions = handle(MemoryStore::new());
+    let tasks = (0..200).map(|number| {
+        let sessions = sessions.clone();
+        tokio::spawn(async move {
+            let user = format!("user{number}");
+            for _ in 0..20 {
+                let id = sessions.create(&user).await.expect("a session").id;
+                let valid = sessions.validate(id.expose()).await.expect("an answer");
+                assert_eq!(valid.user(), Some(&*user));
+                let new = sessions.regenerate(id.expose()).await.expect("an answer");
+                let new = new.expect("the session is live");
+                let old = sessions.validate(id.expose()).await.expect("an answer");
+                assert_eq!(old.user(), None);
+                let data = format!("{{\"n\":{number}}}");
+                assert!(
+                    sessions
+                        .update(new.expose(), data)
+                        .await
+                        .expect("an answer")
+                );
+            }
+            let list = sessions.list(&user, None, 1000).await.expect("a list");
+            let data = format!("{{\"n\":{number}}}");
+            assert_eq!(list.sessions.len(), 20);
+            assert!(
+                list.sessions
+                    .iter()
+                    .all(|one| one.data.as_ref() == Some(&data))
+            );
+            let handle = list.sessions[0].handle.to_string();
+            sessions
+                .destroy_by_handle(&user, &handle)
+                .await
+                .expect("an answer");
+            let count = sessions.destroy_user(&user, None).await;
+            assert_eq!(count.expect("an answer"), 19);
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.expect("no task has panicked");
+    }
+    assert_eq!(sessions.destroy_all().await.expect("an answer"), 0);
+    let stats = sessions.stats().await.expect("counts");
+    assert_eq!((stats.created, stats.regenerated), (4000, 4000));
+    assert_eq!((stats.sessions, stats.destroyed), (Some(0), 4000));
+}
+
+/// A store that waits with its first batch until it is let go, and counts its batches.
+struct Held {
+    store: MemoryStore,
+    gate: Arc<(Mutex<bool>, Condvar)>,
+    batches: Arc<AtomicUsize>,
+}
+
+impl Store for Held {
+    fn apply(&mut self, batch: &Batch<'_>, outcomes: &mut Outcomes) {
+        let (is_open, changed) = &*self.gate;
+        let mut is_open = is_open.lock().expect("one at a time");
+        while !*is_open {
+            is_open = changed.wait(is_open).expect("one at a time");
+        }
+        self.batches.fetch_add(1, Ordering::SeqCst);
+        self.store.apply(batch, outcomes);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_arrived_meanwhile_is_one_batch() {
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let batches = Arc::new(AtomicUsize::new(0));
+    let sessions = handle(Held {
+        store: MemoryStore::new(),
+        gate: gate.clone(),
+        batches: batches.clone(),
+    });
+    // Polled once each, so that all have been asked.
+    let mut asked: Vec<_> = (0..500)
+        .map(|_| Box::pin(sessions.create("alice")))
+        .collect();
+    for one in &mut asked {
+        assert!(tokio::time::timeout(Duration::ZERO, one).await.is_err());
+    }
+    let given_up = asked.pop();
+    drop(given_up);
+    *gate.0.lock().expect("one at a time") = true;
+    gate.1.notify_all();
+    for one in asked {
+        one.await.expect("a session");
+    }
+    // The first may have gone alone, or with some that came before the thread woke up.
+    let batches = batches.load(Ordering::SeqCst);
+    assert!(batches <= 2, "{batches} batches");
+    assert_eq!(sessions.stats().await.expect("counts").created, 500);
+}
+
+#[tokio::test]
+async fn an_argument_that_breaks_a_limit_is_refused_to_who_gave_it() {
+    let sessions = handle(MemoryStore::new());
+    assert!(matches!(
+        sessions.create("").await,
+        Err(Error::Invalid {
+            argument: "user",
+            ..
+        })
+    ));
+    let options = CreateOptions {
+        data: Some("}{\n".into()),
+        ..CreateOptions::default()
+    };
+    assert!(matches!(
+        sessions.create_with("alice", options).await,
+        Err(Error::Invalid {
+            argument: "data",
+            ..
+        })
+    ));
+    let stats = sessions.stats().await.expect("counts");
+    assert_eq!(stats.created, 0);
+}
+
+/// A store with a bug.
+struct Broken;
+
+impl Store for Broken {
+    fn apply(&mut self, _: &Batch<'_>, _: &mut Outcomes) {
+        panic!("a bug in a store");
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_thread_that_has_ended() {
+    let sessions = handle(Broken);
+    for _ in 0..2 {
+        assert!(matches!(
+            sessions.create("alice").await,
+            Err(Error::Stopped)
+        ));
+    }
+}
+
+#[test]
+fn a_handle_is_for_any_thread_and_any_task() {
+    fn is_shared<T: Clone + Send + Sync + 'static>(_: &T) {}
+    fn can_move<T: Send>(future: T) -> T {
+        future
+    }
+    let sessions = handle(MemoryStore::new());
+    is_shared(&sessions);
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.expect("a runtime");
+    let created = runtime.block_on(can_move(sessions.create("alice")));
+    created.expect("a session");
+}

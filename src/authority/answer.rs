@@ -129,7 +129,7 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The thread of the authority has ended, as after a panic. The request may have taken effect.
+    /// The authority has stopped, because its store has panicked. The request may have taken effect.
     #[error("the session authority has stopped")]
     Stopped,
 }

@@ -1,7 +1,11 @@
-//! One authority for all tasks of an async program: its own thread carries out what has arrived from all of them as one
-//! batch, as a node does with lines. So a commit to a file, or a round trip to a server, is shared by all that wait.
+//! One authority for all tasks of an async program.
+//!
+//! A store that never blocks is asked where the task runs, under a lock: an operation in memory takes less time than
+//! waking another thread would. A store that may block gets a thread of its own, which carries out what has arrived from
+//! all tasks as one batch, as a node does with lines. So all that wait share a commit to a file, or a round trip to a
+//! server.
 
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::{io, iter, thread};
 
 use tokio::sync::oneshot;
@@ -16,8 +20,7 @@ use crate::store::{Changes, Conditions, CreateOptions, Operation};
 /// The most operations that one batch takes, so that the first of them does not wait for a flood behind it.
 const MOST_AT_ONCE: usize = 1024;
 
-/// A hand on a [`SessionAuthority`] that runs on a thread of its own. Clones are hands on the same one; the thread ends
-/// when the last is dropped and everything that was asked has been answered.
+/// A hand on a [`SessionAuthority`] that many tasks share. Clones are hands on the same one.
 ///
 /// ```
 /// # tokio_test(async {
@@ -36,12 +39,23 @@ const MOST_AT_ONCE: usize = 1024;
 /// ```
 ///
 /// Any async runtime will do. The methods are those of [`SessionAuthority`], and fail as they do; besides with
-/// [`Error::Stopped`] where the thread has ended. A request whose future is dropped before it is answered may or may
-/// not be carried out.
+/// [`Error::Stopped`] after a panic of the store. A request whose future is dropped before it is answered may or may not
+/// be carried out.
+///
+/// No task is ever held up by a disk or a server: a store that [may block](crate::store::Store::may_block) works on a
+/// thread of its own, which ends when the last handle is dropped and everything that was asked has been answered.
 #[derive(Clone)]
 pub struct AuthorityHandle {
-    requests: mpsc::Sender<Asked>,
+    authority: Shared,
     policy: Arc<Policy>,
+}
+
+#[derive(Clone)]
+enum Shared {
+    /// One that never blocks.
+    Locked(Arc<Mutex<SessionAuthority>>),
+    /// One on a thread of its own.
+    Threaded(mpsc::Sender<Asked>),
 }
 
 /// A request, and who waits for the answer.
@@ -51,17 +65,22 @@ struct Asked {
 }
 
 impl SessionAuthority {
-    /// Moves the authority to a thread of its own, for tasks to share.
+    /// Makes the authority one that tasks share.
     ///
     /// # Errors
     ///
-    /// When the system does not give a thread.
+    /// When its store may block, and the system does not give it a thread.
     pub fn into_handle(self) -> io::Result<AuthorityHandle> {
         let policy = Arc::new(self.policy.clone());
-        let (requests, asked) = mpsc::channel();
-        let thread = thread::Builder::new().name("session-authority".to_owned());
-        thread.spawn(move || self.serve(&asked))?;
-        Ok(AuthorityHandle { requests, policy })
+        let authority = if self.store.may_block() {
+            let (requests, asked) = mpsc::channel();
+            let thread = thread::Builder::new().name("session-authority".to_owned());
+            thread.spawn(move || self.serve(&asked))?;
+            Shared::Threaded(requests)
+        } else {
+            Shared::Locked(Arc::new(Mutex::new(self)))
+        };
+        Ok(AuthorityHandle { authority, policy })
     }
 
     fn serve(mut self, asked: &mpsc::Receiver<Asked>) {
@@ -180,13 +199,20 @@ impl AuthorityHandle {
 
     async fn ask<A: Answer + Send + 'static>(&self, request: Request<'static>) -> Result<A, Error> {
         let request = request::check(request, &self.policy)?;
+        let requests = match &self.authority {
+            Shared::Threaded(requests) => requests,
+            Shared::Locked(authority) => {
+                let mut authority = authority.lock().map_err(|_| Error::Stopped)?;
+                return authority.ask_checked(request);
+            }
+        };
         let (sender, receiver) = oneshot::channel();
         let answer = Box::new(|answered: Answered<'_>| {
             // Where nobody waits any more, nobody has to be told.
             let _ = sender.send(A::read(answered));
         });
         let asked = Asked { request, answer };
-        self.requests.send(asked).map_err(|_| Error::Stopped)?;
+        requests.send(asked).map_err(|_| Error::Stopped)?;
         receiver.await.map_err(|_| Error::Stopped)?
     }
 }

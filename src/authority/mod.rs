@@ -162,6 +162,10 @@ impl SessionAuthority {
 
     fn ask<A: Answer>(&mut self, request: Request<'_>) -> Result<A, Error> {
         let request = request::check(request, &self.policy)?;
+        self.ask_checked(request)
+    }
+
+    fn ask_checked<A: Answer>(&mut self, request: Request<'_>) -> Result<A, Error> {
         let (operation, new_id) = self.make_operation(request);
         let now = self.now();
         self.carry_out(now, &[operation], |_| None);

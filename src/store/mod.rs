@@ -99,4 +99,10 @@ pub trait Store: Send {
     fn earliest_now(&self) -> Timestamp {
         Timestamp::from_millis(0)
     }
+
+    /// Whether [`Store::apply`] may block: wait for a disk or a server. An async program then asks it on a thread of its
+    /// own.
+    fn may_block(&self) -> bool {
+        true
+    }
 }

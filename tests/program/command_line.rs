@@ -294,7 +294,8 @@ fn sessions_follow_the_rules_that_the_options_set() {
     let evicted = format!("{0}\n{0}\n{1}", created(r"\d+"), sessions(1));
     let body = ["--reply-format", "body", "--max-sessions-per-user", "1"];
     assert_replies(&body, &[], &two, &evicted);
-    let error = r#"\{"type":"error","code":11,"text":"create_session: [^"]*limit of 1 live sessions"\}"#;
+    let error =
+        r#"\{"type":"error","code":11,"text":"create_session: [^"]*limit of 1 live sessions"\}"#;
     let rejected = format!("{}\n{error}\n{}", created(r"\d+"), sessions(1));
     let args = [&body[..], &["--on-user-limit", "reject"]].concat();
     assert_replies(&args, &[], &two, &rejected);

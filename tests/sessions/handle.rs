@@ -17,7 +17,16 @@ fn handle(store: impl Store + 'static) -> AuthorityHandle {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_task_gets_the_answer_to_its_own_request() {
-    let sessions = handle(MemoryStore::new());
+    each_task_asks_for_itself(handle(MemoryStore::new())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_task_gets_the_answer_to_its_own_request_from_another_thread() {
+    let open = Arc::new((Mutex::new(true), Condvar::new()));
+    each_task_asks_for_itself(handle(Held::at(open))).await;
+}
+
+async fn each_task_asks_for_itself(sessions: AuthorityHandle) {
     let tasks = (0..200).map(|number| {
         let sessions = sessions.clone();
         tokio::spawn(async move {
@@ -71,6 +80,16 @@ struct Held {
     batches: Arc<AtomicUsize>,
 }
 
+impl Held {
+    fn at(gate: Arc<(Mutex<bool>, Condvar)>) -> Self {
+        Self {
+            store: MemoryStore::new(),
+            gate,
+            batches: Arc::default(),
+        }
+    }
+}
+
 impl Store for Held {
     fn apply(&mut self, batch: &Batch<'_>, outcomes: &mut Outcomes) {
         let (is_open, changed) = &*self.gate;
@@ -86,12 +105,9 @@ impl Store for Held {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_has_arrived_meanwhile_is_one_batch() {
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
-    let batches = Arc::new(AtomicUsize::new(0));
-    let sessions = handle(Held {
-        store: MemoryStore::new(),
-        gate: gate.clone(),
-        batches: batches.clone(),
-    });
+    let held = Held::at(gate.clone());
+    let batches = held.batches.clone();
+    let sessions = handle(held);
     // Polled once each, so that all have been asked.
     let mut asked: Vec<_> = (0..500)
         .map(|_| Box::pin(sessions.create("alice")))
@@ -138,23 +154,32 @@ async fn an_argument_that_breaks_a_limit_is_refused_to_who_gave_it() {
 }
 
 /// A store with a bug.
-struct Broken;
+struct Broken {
+    may_block: bool,
+}
 
 impl Store for Broken {
     fn apply(&mut self, _: &Batch<'_>, _: &mut Outcomes) {
         panic!("a bug in a store");
     }
+
+    fn may_block(&self) -> bool {
+        self.may_block
+    }
 }
 
 #[tokio::test]
-async fn nobody_waits_for_a_thread_that_has_ended() {
-    let sessions = handle(Broken);
+async fn nobody_waits_for_a_store_that_has_panicked() {
+    let is_stopped = |answer| matches!(answer, Err(Error::Stopped));
+    let sessions = handle(Broken { may_block: true });
     for _ in 0..2 {
-        assert!(matches!(
-            sessions.create("alice").await,
-            Err(Error::Stopped)
-        ));
+        assert!(is_stopped(sessions.destroy("an id").await));
     }
+    let sessions = handle(Broken { may_block: false });
+    let of_a_task = sessions.clone();
+    let task = tokio::spawn(async move { of_a_task.destroy("an id").await });
+    assert!(task.await.expect_err("the task has panicked").is_panic());
+    assert!(is_stopped(sessions.destroy("an id").await));
 }
 
 #[test]

@@ -12,3 +12,4 @@ mod model;
 mod replay;
 mod rotation;
 mod step_up;
+mod web_server;

@@ -102,4 +102,8 @@ impl Store for MemoryStore {
             self.apply_prefetched(batch, operations, outcomes);
         }
     }
+
+    fn may_block(&self) -> bool {
+        false
+    }
 }

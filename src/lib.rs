@@ -33,6 +33,11 @@
 //! - `audit`: what happened to sessions, for those who have to know.
 //! - [`clock`]: the time.
 
+/// The README's Rust is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod audit;
 pub mod authority;
 pub mod clock;

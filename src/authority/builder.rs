@@ -30,7 +30,7 @@ pub enum BuildError {
     Policy(#[from] PolicyError),
     /// The operating system gave no randomness.
     #[error("cannot seed the generator of session ids from the operating system: {0}")]
-    Randomness(#[from] rand::rngs::SysError),
+    Randomness(String),
 }
 
 impl Builder {
@@ -142,7 +142,8 @@ impl Builder {
             policy: self.policy,
             ids: match self.seed {
                 Some(seed) => IdGenerator::from_seed(self.id_format, seed),
-                None => IdGenerator::from_system(self.id_format)?,
+                None => IdGenerator::from_system(self.id_format)
+                    .map_err(|error| BuildError::Randomness(error.to_string()))?,
             },
             audit: self.audit,
             outcomes: Outcomes::recording(record),

@@ -36,9 +36,9 @@ pub use schema::OpenError;
 /// let directory = std::env::temp_dir().join(format!("session-node-{}", std::process::id()));
 /// std::fs::create_dir_all(&directory)?;
 /// let file = directory.join("sessions.db");
-/// let open = || SessionAuthority::builder().store(SqliteStore::open(&file)?).build();
-/// let id = open()?.create("alice")?.id;
-/// assert_eq!(open()?.validate(id.expose())?.user(), Some("alice"));
+/// let open = || SqliteStore::open(&file).map(|store| SessionAuthority::builder().store(store));
+/// let id = open()?.build()?.create("alice")?.id;
+/// assert_eq!(open()?.build()?.validate(id.expose())?.user(), Some("alice"));
 /// std::fs::remove_dir_all(&directory)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

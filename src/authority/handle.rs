@@ -1,9 +1,9 @@
 //! One authority for all tasks of an async program.
 //!
 //! A store that never blocks is asked where the task runs, under a lock: an operation in memory takes less time than
-//! waking another thread would. A store that may block gets a thread of its own, which carries out what has arrived from
-//! all tasks as one batch, as a node does with lines. So all that wait share a commit to a file, or a round trip to a
-//! server.
+//! waking another thread would. A store that may block gets a thread of its own, which carries out what has arrived
+//! from all tasks as one batch, as a node does with lines. So all that wait share a commit to a file, or a round trip
+//! to a server.
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::{io, iter, thread};
@@ -39,8 +39,8 @@ const MOST_AT_ONCE: usize = 1024;
 /// ```
 ///
 /// Any async runtime will do. The methods are those of [`SessionAuthority`], and fail as they do; besides with
-/// [`Error::Stopped`] after a panic of the store. A request whose future is dropped before it is answered may or may not
-/// be carried out.
+/// [`Error::Stopped`] after a panic of the store. A request whose future is dropped before it is answered may or may
+/// not be carried out.
 ///
 /// No task is ever held up by a disk or a server: a store that [may block](crate::store::Store::may_block) works on a
 /// thread of its own, which ends when the last handle is dropped and everything that was asked has been answered.

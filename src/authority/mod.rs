@@ -1,7 +1,7 @@
 //! The typed door: sessions for a Rust program, without JSON and without a process of their own.
 //!
-//! Configuration, clock, ids, store and audit come together in a [`SessionAuthority`]. [`Node`](crate::Node) asks one on
-//! behalf of its peers, and any program may ask one itself. The tasks of an async program share one through an
+//! Configuration, clock, ids, store and audit come together in a [`SessionAuthority`]. [`Node`](crate::Node) asks one
+//! on behalf of its peers, and any program may ask one itself. The tasks of an async program share one through an
 //! `AuthorityHandle` (feature `async`).
 
 mod answer;

@@ -1,7 +1,8 @@
 //! What a store of sessions is asked, and what it answers: a contract from which a stranger writes another store.
 //!
-//! A store gets a [`Batch`] of operations, with the time and the [`Policy`], and gives one [`Outcome`] for each, in order. It never sees a
-//! session id: a [`SessionKey`] stands for one. What happens to sessions on the way it notes as [`Event`]s.
+//! A store gets a [`Batch`] of operations, with the time and the [`Policy`], and gives one [`Outcome`] for each, in
+//! order. It never sees a session id: a [`SessionKey`] stands for one. What happens to sessions on the way it notes as
+//! [`Event`]s.
 //!
 //! # A store of your own
 //!
@@ -57,9 +58,9 @@
 //!
 //! A store that only a server can decide for all nodes, as Redis does, differs in four ways. The server's clock
 //! decides, and `now` has no say. `DestroyAll` goes user by user. Nobody counts the sessions of all nodes, so
-//! [`Policy::max_sessions`] has no say, no create is refused as [`Refusal::Full`], and `Stats` tells neither sessions nor users.
-//! And a taken key is replaced only if its session is the same user's: keys are random, so no node ever makes one
-//! twice.
+//! [`Policy::max_sessions`] has no say, no create is refused as [`Refusal::Full`], and `Stats` tells neither sessions
+//! nor users. And a taken key is replaced only if its session is the same user's: keys are random, so no node ever
+//! makes one twice.
 
 mod memory;
 mod operation;
@@ -100,8 +101,8 @@ pub trait Store: Send {
         Timestamp::from_millis(0)
     }
 
-    /// Whether [`Store::apply`] may block: wait for a disk or a server. An async program then asks it on a thread of its
-    /// own.
+    /// Whether [`Store::apply`] may block: wait for a disk or a server. An async program then asks it on a thread of
+    /// its own.
     fn may_block(&self) -> bool {
         true
     }

@@ -4,14 +4,17 @@
 //! only its server can decide for all nodes at once: its Lua scripts repeat the rules, and the contract suite holds
 //! both to the same.
 
-use super::records::{Change, Found, NewKey, NewSession, Records, Totals};
+mod sessions;
+
+use self::sessions::{Live, Presented};
+use super::records::{Change, NewKey, NewSession, Records, Totals};
 use super::{
-    Batch, Changes, Conditions, CreateOptions, EventKind, Listed, Operation, Outcome, Outcomes,
-    Policy, Reason, Refusal, StoreError,
+    Changes, Conditions, CreateOptions, EventKind, Listed, Operation, Outcome, Reason, Refusal,
+    StoreError,
 };
-use crate::session::{
-    Handle, Lifetime, MAX_RETIRED_IDS, OnReuse, OnUserLimit, SessionKey, Timestamp,
-};
+use crate::session::{Handle, MAX_RETIRED_IDS, OnReuse, OnUserLimit, SessionKey};
+
+pub use self::sessions::{Counters, Rules};
 
 /// How many sessions that are due one operation looks at: more than the one that it can add, so that looking always
 /// shrinks the backlog, and few enough that no request is held up.
@@ -20,70 +23,13 @@ pub const LOOKED_AT_PER_OPERATION: usize = 4;
 /// How many sessions a full store looks at to find one that has expired.
 const LOOKED_AT_WHEN_FULL: usize = 64;
 
-/// How many records are held at a time when all of a user, or all that are due, are looked at.
-const RECORDS_AT_A_TIME: usize = 256;
-
-/// What has become of sessions since the store was opened by this node.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counters {
-    /// Sessions that operations have ended, evictions and revocations included.
-    pub destroyed: u64,
-    /// Sessions that were removed after their end.
-    pub expired: u64,
-}
-
-/// The rules, at work on some operations at one moment.
-pub struct Rules<'a, R> {
-    /// The moment.
-    pub now: Timestamp,
-    /// The rules for all sessions.
-    pub policy: &'a Policy,
-    /// Where the sessions are.
-    pub records: R,
-    /// What has become of sessions so far.
-    pub counters: &'a mut Counters,
-    /// Where outcomes and events go.
-    pub outcomes: &'a mut Outcomes,
-}
-
-/// A live session.
-struct Live<R> {
-    record: R,
-    lifetime: Lifetime,
-}
-
-/// What a presented key stands for.
-enum Presented<R> {
-    /// No live session.
-    Nothing,
-    /// The session whose key it is.
-    Current(Live<R>),
-    /// The session whose key it was until a moment ago.
-    InGrace(Live<R>),
-}
-
-impl<'a, R> Rules<'a, R> {
-    /// The rules for a batch.
-    pub fn new(
-        batch: &Batch<'a>,
-        records: R,
-        counters: &'a mut Counters,
-        outcomes: &'a mut Outcomes,
-    ) -> Self {
-        Self {
-            now: batch.now,
-            policy: batch.policy,
-            records,
-            counters,
-            outcomes,
-        }
-    }
-}
+/// How many sessions of a user are read at a time.
+const LISTED_AT_A_TIME: usize = 256;
 
 impl<R: Records<Error = StoreError>> Rules<'_, R> {
-    /// Carries out a batch's operations, as [`Store::apply`](super::Store::apply) has to: removes a few sessions that have expired,
-    /// and then adds the outcome of each operation. For places in which an operation that fails keeps no other from
-    /// being carried out.
+    /// Carries out a batch's operations, as [`Store::apply`](super::Store::apply) has to: removes a few sessions that
+    /// have expired, and then adds the outcome of each operation. For stores in which an operation that fails keeps no
+    /// other from being carried out.
     pub fn carry_out(&mut self, operations: &[Operation<'_>]) {
         let at_most = operations.len() * LOOKED_AT_PER_OPERATION;
         // What is not removed now is removed later.
@@ -114,7 +60,7 @@ impl<R: Records> Rules<'_, R> {
         }
     }
 
-    /// What few requests need stands out of the way of the many, who gained 4 % by it.
+    /// Stands apart from what most requests ask for, which gained 4 % by it.
     #[cold]
     fn apply_rare(&mut self, operation: &Operation<'_>) -> Result<Outcome, R::Error> {
         match operation {
@@ -320,8 +266,8 @@ impl<R: Records> Rules<'_, R> {
         let more = 'pages: loop {
             let page = self
                 .records
-                .of_user(user, after.as_ref(), RECORDS_AT_A_TIME)?;
-            let is_last_page = page.len() < RECORDS_AT_A_TIME;
+                .of_user(user, after.as_ref(), LISTED_AT_A_TIME)?;
+            let is_last_page = page.len() < LISTED_AT_A_TIME;
             for record in &page {
                 let session = self.records.session(record);
                 if !session.lifetime.is_live(self.now) {
@@ -413,111 +359,5 @@ impl<R: Records> Rules<'_, R> {
             destroyed: self.counters.destroyed,
             expired: self.counters.expired,
         })
-    }
-
-    /// What a key that a peer has presented stands for; ends the session where the key shows that an id was stolen.
-    #[inline]
-    fn resolve(&mut self, key: &SessionKey) -> Result<Presented<R::Record>, R::Error> {
-        let (record, retired_at) = match self.records.find(key)? {
-            None => return Ok(Presented::Nothing),
-            Some(Found::Current(record)) => (record, None),
-            Some(Found::Retired { record, at }) => (record, Some(at)),
-        };
-        let lifetime = self.records.session(&record).lifetime;
-        if !lifetime.is_live(self.now) {
-            // What has just been said to be invalid must not be found live by somebody whose clock is behind.
-            self.expire(&record)?;
-            return Ok(Presented::Nothing);
-        }
-        let live = Live { record, lifetime };
-        match retired_at {
-            None => Ok(Presented::Current(live)),
-            Some(at) if self.policy.in_grace(self.now, at) => Ok(Presented::InGrace(live)),
-            Some(_) => self.reuse(&live.record),
-        }
-    }
-
-    /// A retired key was presented after its grace.
-    #[cold]
-    fn reuse(&mut self, record: &R::Record) -> Result<Presented<R::Record>, R::Error> {
-        if self.policy.on_reuse == OnReuse::Revoke {
-            self.note(EventKind::ReuseDetected, record);
-            self.destroy(record, EventKind::Destroyed(Reason::Reuse))?;
-        }
-        Ok(Presented::Nothing)
-    }
-
-    /// The session whose key a peer has presented, where a retired key will not do.
-    fn current(&mut self, key: &SessionKey) -> Result<Option<Live<R::Record>>, R::Error> {
-        Ok(match self.resolve(key)? {
-            Presented::Current(live) => Some(live),
-            Presented::InGrace(_) | Presented::Nothing => None,
-        })
-    }
-
-    /// A user's live sessions, the oldest first. Those that have expired are removed.
-    fn live_of_user(&mut self, user: &str) -> Result<Vec<R::Record>, R::Error> {
-        let mut live = Vec::new();
-        for record in self.records.of_user(user, None, usize::MAX)? {
-            if self.records.session(&record).lifetime.is_live(self.now) {
-                live.push(record);
-            } else {
-                self.expire(&record)?;
-            }
-        }
-        Ok(live)
-    }
-
-    /// Looks at some of the sessions that are due by `by`, and removes those that have expired.
-    ///
-    /// # Errors
-    ///
-    /// When the records fail.
-    #[cold]
-    pub fn remove_expired(&mut self, by: Timestamp, at_most: usize) -> Result<(), R::Error> {
-        let mut left = at_most;
-        while left > 0 {
-            let due = self.records.due(by, left.min(RECORDS_AT_A_TIME))?;
-            if due.is_empty() {
-                break;
-            }
-            left -= due.len();
-            for record in due {
-                if self.records.session(&record).lifetime.is_live(self.now) {
-                    self.records.reschedule(&record)?;
-                } else {
-                    self.expire(&record)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn destroy(&mut self, record: &R::Record, why: EventKind) -> Result<(), R::Error> {
-        self.note(why, record);
-        self.records.remove(record)?;
-        self.counters.destroyed += 1;
-        Ok(())
-    }
-
-    #[cold]
-    fn expire(&mut self, record: &R::Record) -> Result<(), R::Error> {
-        self.note(EventKind::Expired, record);
-        self.records.remove(record)?;
-        self.counters.expired += 1;
-        Ok(())
-    }
-
-    fn note(&mut self, kind: EventKind, record: &R::Record) {
-        let of = || {
-            let session = self.records.session(record);
-            (Some(session.user), Some(session.first_key.handle()))
-        };
-        self.outcomes.note(kind, of);
-    }
-
-    fn invalid(&mut self) -> Outcome {
-        self.outcomes.note(EventKind::Invalid, || (None, None));
-        Outcome::Invalid
     }
 }

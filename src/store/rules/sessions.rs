@@ -1,5 +1,5 @@
-//! Sessions as the rules see them: what a presented key stands for, which sessions of a user are live, and how a session
-//! is removed, with the event that tells of it.
+//! Sessions as the rules see them: what a presented key stands for, which sessions of a user are live, and how a
+//! session is removed, with the event that tells of it.
 
 use crate::session::{Lifetime, OnReuse, Policy, SessionKey, Timestamp};
 use crate::store::records::{Found, Records};

@@ -10,7 +10,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::machine::{self, CpuTime};
-use crate::options::target_directory;
 use crate::wire::{Dialect, Kind, ReplyReader, Request};
 
 /// Something to measure.
@@ -92,6 +91,7 @@ pub struct Pipeline {
 
 /// Starts contestants.
 pub struct Arena {
+    node: PathBuf,
     peers: PathBuf,
     present: Vec<Contestant>,
     /// What is missing, and why.
@@ -102,8 +102,8 @@ pub struct Arena {
 
 impl Arena {
     /// Builds the peers, and looks for the programs that are not built here.
-    pub fn prepare() -> Result<Self> {
-        let peers = build_peers()?;
+    pub fn prepare(node: &Path, target: &Path) -> Result<Self> {
+        let peers = build_peers(target)?;
         let mut present = Contestant::ALL.to_vec();
         let mut absent = Vec::new();
         for (contestant, program) in [
@@ -119,6 +119,7 @@ impl Arena {
             }
         }
         Ok(Self {
+            node: node.to_owned(),
             peers,
             present,
             absent,
@@ -204,9 +205,7 @@ impl Arena {
 
     fn command(&self, contestant: Contestant) -> Command {
         let (program, argument) = match contestant {
-            Contestant::SessionNode | Contestant::NodeOnRedis => {
-                (PathBuf::from(env!("CARGO_BIN_EXE_session-node")), None)
-            }
+            Contestant::SessionNode | Contestant::NodeOnRedis => (self.node.clone(), None),
             Contestant::ParseFloor => (self.peers.join("parse-floor"), None),
             Contestant::EchoFloor => (self.peers.join("echo-floor"), None),
             Contestant::CourseNode => (self.peers.join("course-node"), None),
@@ -234,12 +233,12 @@ impl Arena {
 }
 
 fn peers_source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }
 
 /// Builds the peers, and says where they are.
-fn build_peers() -> Result<PathBuf> {
-    let target = target_directory().join("peers");
+fn build_peers(target: &Path) -> Result<PathBuf> {
+    let target = target.join("peers");
     let status = Command::new(env!("CARGO"))
         .args(["build", "--release", "--locked", "--manifest-path"])
         .arg(peers_source().join("Cargo.toml"))

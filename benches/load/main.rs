@@ -14,6 +14,8 @@ mod contestant;
 mod growth;
 mod latency;
 mod machine;
+#[path = "../node.rs"]
+mod node;
 mod options;
 mod plots;
 mod report;
@@ -25,7 +27,7 @@ mod stream;
 mod throughput;
 mod wire;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
 
 use crate::contestant::Arena;
@@ -42,8 +44,10 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let sizes = options.sizes();
-    let report = Report::open(options.out())?;
-    let arena = Arena::prepare()?;
+    let node = node::build()?;
+    let target = node.ancestors().nth(2).context("not in target/release/")?;
+    let report = Report::open(options.out(target))?;
+    let arena = Arena::prepare(&node, target)?;
     for absent in &arena.absent {
         eprintln!("{absent}");
     }

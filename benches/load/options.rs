@@ -91,22 +91,14 @@ impl Options {
     }
 
     /// Only a whole run may replace the figures that are checked in.
-    pub fn out(&self) -> PathBuf {
+    pub fn out(&self, target: &Path) -> PathBuf {
         if let Some(out) = &self.out {
             return out.clone();
         }
         if self.quick || self.only.is_some() {
-            target_directory().join("load")
+            target.join("load")
         } else {
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
+            PathBuf::from("docs")
         }
     }
-}
-
-/// Cargo's target directory: the binary under test is in one of its profiles' directories.
-pub fn target_directory() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_session-node"))
-        .ancestors()
-        .nth(2)
-        .expect("cargo puts binaries into target/PROFILE/")
 }

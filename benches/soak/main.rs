@@ -5,12 +5,14 @@
     reason = "a program, of which nothing is used from outside"
 )]
 
+#[path = "../node.rs"]
+mod node;
 mod plot;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 
 use session_node_testing::soak::{self, Look, Soak};
@@ -38,6 +40,7 @@ fn main() -> Result<()> {
         eprintln!("soak: nothing to do: it measures only under `cargo bench --bench soak`");
         return Ok(());
     }
+    let node = node::build()?;
     let length = Duration::from_secs(options.seconds.into());
     let looks = (options.seconds / STEP_SECONDS).max(12);
     println!(
@@ -45,12 +48,17 @@ fn main() -> Result<()> {
     );
     println!("| --: | --: | --: | --: | --: | --: |");
     let mut shown = 0.0;
-    let soak = soak::run(env!("CARGO_BIN_EXE_session-node"), length, looks, |look| {
-        if look.seconds >= shown {
-            show(look);
-            shown += 60.0;
-        }
-    })?;
+    let soak = soak::run(
+        node.to_str().context("a path in UTF-8")?,
+        length,
+        looks,
+        |look| {
+            if look.seconds >= shown {
+                show(look);
+                shown += 60.0;
+            }
+        },
+    )?;
     sum_up(&soak)?;
     if let Some(path) = options.plot {
         plot::draw(&soak.looks, &path)?;

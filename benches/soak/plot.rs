@@ -1,86 +1,59 @@
-//! The soak as a plot: memory and live sessions above, latency below.
+//! Draws figures of the soak over its seconds.
 
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
+use plotters::coord::Shift;
 use plotters::prelude::*;
-
-use crate::mebibytes;
 use session_node_testing::soak::Look;
 
-const MEMORY: RGBColor = RGBColor(31, 107, 177);
-const OTHER: RGBColor = RGBColor(214, 152, 54);
+const COLOURS: [RGBColor; 2] = [RGBColor(31, 107, 177), RGBColor(214, 152, 54)];
 
-pub fn draw(looks: &[Look], path: &Path) -> Result<()> {
+/// A name, and the figure of a look.
+pub type Line = (&'static str, fn(&Look) -> f64);
+
+/// Draws two charts, one below the other, as SVG.
+pub fn draw(looks: &[Look], charts: [[Line; 2]; 2], path: &Path) -> Result<()> {
     let root = SVGBackend::new(path, (860, 520)).into_drawing_area();
-    let drawn = root.fill(&WHITE).map_err(|error| anyhow!("{error}"));
-    drawn?;
-    let (above, below) = root.split_vertically(260);
-    #[expect(clippy::cast_precision_loss, reason = "a plot")]
-    let live = |look: &Look| look.live_sessions as f64 / 10_000.0;
-    let micros = |time: std::time::Duration| time.as_secs_f64() * 1e6;
-    chart(
-        &above,
-        looks,
-        "second",
-        &[
-            ("resident memory, MiB", MEMORY, &mebibytes),
-            ("live sessions, tens of thousands", OTHER, &live),
-        ],
-    )?;
-    chart(
-        &below,
-        looks,
-        "second",
-        &[
-            ("lone validation, p50, µs", MEMORY, &|look: &Look| {
-                micros(look.lone_p50)
-            }),
-            ("batch of 256, p50 by 10, µs", OTHER, &|look: &Look| {
-                micros(look.batch_p50) / 10.0
-            }),
-        ],
-    )?;
-    root.present().map_err(|error| anyhow!("{error}"))
+    // The errors of plotters borrow the area.
+    let draw = || -> Result<(), Box<dyn std::error::Error + '_>> {
+        root.fill(&WHITE)?;
+        let (above, below) = root.split_vertically(260);
+        for (area, lines) in [above, below].iter().zip(charts) {
+            draw_chart(area, looks, lines).map_err(|error| error.to_string())?;
+        }
+        Ok(root.present()?)
+    };
+    draw().map_err(|error| anyhow!("cannot draw the plot: {error}"))
 }
 
-type Row<'a> = (&'a str, RGBColor, &'a dyn Fn(&Look) -> f64);
-
-fn chart(
-    area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
+fn draw_chart<'a>(
+    area: &'a DrawingArea<SVGBackend<'_>, Shift>,
     looks: &[Look],
-    across: &str,
-    rows: &[Row<'_>],
-) -> Result<()> {
+    lines: [Line; 2],
+) -> Result<(), Box<dyn std::error::Error + 'a>> {
     let end = looks.last().map_or(1.0, |look| look.seconds);
-    let values = rows.iter().flat_map(|(_, _, of)| looks.iter().map(*of));
-    let top = values.fold(0_f64, f64::max) * 1.45;
-    let failed = |error| anyhow!("the plot cannot be drawn: {error}");
+    let values = lines
+        .iter()
+        .flat_map(|(_, figure)| looks.iter().map(figure));
+    // Leaves room for the legend.
+    let top = values.fold(0.0, f64::max) * 1.45;
     let mut chart = ChartBuilder::on(area)
         .margin(12)
         .x_label_area_size(34)
         .y_label_area_size(52)
-        .build_cartesian_2d(0.0..end, 0.0..top)
-        .map_err(failed)?;
-    chart
-        .configure_mesh()
-        .x_desc(across)
-        .light_line_style(TRANSPARENT)
-        .draw()
-        .map_err(failed)?;
-    for (name, colour, of) in rows {
-        let colour = *colour;
-        let points = looks.iter().map(|look| (look.seconds, of(look)));
-        chart
-            .draw_series(LineSeries::new(points, colour.stroke_width(2)))
-            .map_err(failed)?
-            .label(*name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+        .build_cartesian_2d(0.0..end, 0.0..top)?;
+    let mut mesh = chart.configure_mesh();
+    mesh.x_desc("second").light_line_style(TRANSPARENT).draw()?;
+    for ((name, figure), colour) in lines.into_iter().zip(COLOURS) {
+        let points = looks.iter().map(|look| (look.seconds, figure(look)));
+        let line = LineSeries::new(points, colour.stroke_width(2));
+        let legend = move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2));
+        chart.draw_series(line)?.label(name).legend(legend);
     }
-    chart
-        .configure_series_labels()
+    let mut labels = chart.configure_series_labels();
+    labels
         .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE)
-        .draw()
-        .map_err(failed)
+        .background_style(WHITE);
+    Ok(labels.draw()?)
 }

@@ -1,148 +1,127 @@
-//! Whether any single operation has to wait while the store in memory grows, or while a million sessions
-//! end at once. In this process, through the library, since a pipe would hide what is looked for.
+//! Looks for a single operation that has to wait while the store in memory grows, or after a million sessions ended at
+//! once. Calls the library in this process, because a pipe would hide such a pause.
 
 use std::hint::black_box;
+use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use session_node::session::{SessionKey, Timestamp};
-use session_node::store::{MemoryStore, Operation, Outcomes, Policy, Store};
 
 use crate::options::Sizes;
+use crate::report::{Goal, Limit, Part, table};
+use crate::stats::{Spread, micros, thousands};
+use crate::store::{self, MemoryStore, NOW, Operation, Outcomes, Store, TTL, Timestamp};
 
-const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
-const TTL: Duration = Duration::from_secs(3600);
+/// How many of the slowest calls the table shows.
+const SHOWN: usize = 10;
 
-/// How many of the slowest calls are reported.
-const SLOWEST: usize = 10;
-
-/// The slowest calls of a loop, the slowest first: how long, and how many calls came before it.
-#[derive(Clone, Default)]
-pub struct Slowest(pub Vec<(Duration, usize)>);
+/// The slowest calls of a loop, the slowest first: its duration, and how many calls came before it.
+#[derive(Default)]
+struct Slowest(Vec<(Duration, usize)>);
 
 impl Slowest {
     fn note(&mut self, took: Duration, number: usize) {
-        if self.0.len() == SLOWEST && took <= self.0[SLOWEST - 1].0 {
+        if self.0.len() == SHOWN && took <= self.0[SHOWN - 1].0 {
             return;
         }
         let place = self.0.partition_point(|(other, _)| *other >= took);
         self.0.insert(place, (took, number));
-        self.0.truncate(SLOWEST);
+        self.0.truncate(SHOWN);
     }
 
-    pub fn worst(&self) -> Duration {
-        self.0.first().map_or(Duration::ZERO, |(took, _)| *took)
+    fn millis(&self) -> f64 {
+        micros(self.0[0].0) / 1e3
     }
-}
 
-/// One round.
-pub struct Round {
-    /// Creates, from nothing on.
-    pub growing: Slowest,
-    /// A loop that only reads the clock, for as long as the creates took.
-    pub idle: Slowest,
-    /// Creates and validations after a million sessions have ended.
-    pub expiring: Slowest,
-    /// How many calls it took until none of the ended sessions was left.
-    pub calls_to_clear: usize,
-}
-
-/// All rounds, and how large they were.
-pub struct Growth {
-    pub sessions: usize,
-    pub expiring_sessions: usize,
-    pub rounds: Vec<Round>,
-    /// The slowest create, if of every create the fastest round counts. What a store does at some size it does in
-    /// each round, while the machine's own pauses fall elsewhere each time.
-    pub in_every_round: Duration,
-}
-
-impl Growth {
-    pub fn measure(sizes: &Sizes) -> Result<Self> {
-        let mut rounds = Vec::new();
-        let mut fastest = vec![Duration::MAX; sizes.growth_sessions];
-        for round in 1..=sizes.rounds {
-            eprintln!("growth, round {round}");
-            rounds.push(measure_round(sizes, &mut fastest)?);
-        }
-        Ok(Self {
-            in_every_round: fastest.into_iter().max().unwrap_or_default(),
-            sessions: sizes.growth_sessions,
-            expiring_sessions: sizes.expiring_sessions,
-            rounds,
+    fn cell(&self, place: usize) -> String {
+        let call = self.0.get(place);
+        call.map_or(String::new(), |(took, number)| {
+            format!("{:.0} at {}", micros(*took), thousands(*number))
         })
     }
-
-    /// The round whose slowest create is the median.
-    pub fn typical(&self) -> &Round {
-        let mut rounds: Vec<&Round> = self.rounds.iter().collect();
-        rounds.sort_by_key(|round| round.growing.worst());
-        rounds[rounds.len() / 2]
-    }
 }
 
-fn measure_round(sizes: &Sizes, fastest: &mut [Duration]) -> Result<Round> {
-    let started = Instant::now();
-    let growing = grow(fastest);
-    let idle = idle_for(started.elapsed());
-    let (expiring, calls_to_clear) = expire(sizes.expiring_sessions)?;
-    Ok(Round {
-        growing,
-        idle,
-        expiring,
-        calls_to_clear,
+struct Round {
+    growing: Slowest,
+    /// A loop that only reads the clock, for as long as the creates took.
+    idle: Slowest,
+    /// Creates and validations after many sessions ended.
+    expiring: Slowest,
+    /// The number of calls after which the store holds none of the ended sessions.
+    calls_to_clear: usize,
+}
+
+pub fn measure(sizes: &Sizes) -> Result<Part> {
+    let mut rounds = Vec::new();
+    // What the store does at some size it does in each round, while the machine's own pauses fall elsewhere each time.
+    // So the shortest time of each create shows the store's pauses.
+    let mut shortest = vec![Duration::MAX; sizes.growth_sessions];
+    for round in 1..=sizes.rounds {
+        eprintln!("growth, round {round}");
+        let started = Instant::now();
+        let growing = grow(&mut shortest);
+        let idle = idle_for(started.elapsed());
+        let (expiring, calls_to_clear) = expire(sizes.expiring_sessions)?;
+        rounds.push(Round {
+            growing,
+            idle,
+            expiring,
+            calls_to_clear,
+        });
+    }
+    let in_every_round = shortest.into_iter().max().unwrap_or_default();
+    let goal = Goal {
+        note: format!(
+            "to {} sessions; the slowest of each round: {}; of the idle loop: {}",
+            thousands(sizes.growth_sessions),
+            Spread::of(rounds.iter().map(|round| round.growing.millis())),
+            Spread::of(rounds.iter().map(|round| round.idle.millis()))
+        ),
+        ..Goal::new(
+            "slowest `apply` of one create while growing to 5 million, in ms, the same create in every round",
+            Limit::AtMost(1.0),
+            Some(Spread::of([micros(in_every_round) / 1e3])),
+        )
+    };
+    rounds.sort_by(|one, other| one.growing.millis().total_cmp(&other.growing.millis()));
+    Ok(Part {
+        goals: vec![goal],
+        text: text(sizes, &rounds[rounds.len() / 2]),
+        plot: None,
     })
 }
 
-/// Makes a session for each of `fastest`, which keeps what the call took where it took less than in other rounds.
-fn grow(fastest: &mut [Duration]) -> Slowest {
-    let mut store = MemoryStore::new(Policy::default());
-    let mut outcomes = Outcomes::new();
+fn text(sizes: &Sizes, round: &Round) -> String {
+    let heading = format!(
+        "\n### Pauses\n\n\
+         The table shows the ten slowest calls of `apply` with one operation, in µs, and how many calls came before \
+         each. It\nshows the round whose slowest create is the median. *Growing*: creates until there are {} sessions. \
+         *Idle loop*:\na loop of the same duration that only reads the clock. *After the end*: creates and validations \
+         after {} sessions\nended at the same moment (all cleared after {} calls).\n",
+        thousands(sizes.growth_sessions),
+        thousands(sizes.expiring_sessions),
+        thousands(round.calls_to_clear)
+    );
+    let rows = (0..SHOWN).map(|place| {
+        [&round.growing, &round.idle, &round.expiring].map(|slowest| slowest.cell(place))
+    });
+    heading
+        + &table(
+            "| growing | idle loop | after the end |\n| --: | --: | --: |",
+            rows,
+        )
+}
+
+/// Creates a session for each item of `shortest`, and lowers the item to the time of that create.
+fn grow(shortest: &mut [Duration]) -> Slowest {
+    let mut store = TimedStore::new();
     let mut slowest = Slowest::default();
-    for (number, fastest) in fastest.iter_mut().enumerate() {
-        let took = timed_create(&mut store, number, NOW, &mut outcomes);
+    for (number, shortest) in shortest.iter_mut().enumerate() {
+        let took = store.apply(store::create(number));
         slowest.note(took, number);
-        *fastest = took.min(*fastest);
+        *shortest = took.min(*shortest);
     }
-    keep_for_ever(store);
     slowest
-}
-
-/// A node that grows has not freed gigabytes before. Nor may the next round, or it would be the allocator's ways with
-/// the freed memory that is measured.
-fn keep_for_ever(store: MemoryStore) {
-    std::mem::forget(store);
-}
-
-/// Gives each session a user of its own. Only the call itself is timed.
-fn timed_create(
-    store: &mut MemoryStore,
-    number: usize,
-    now: Timestamp,
-    outcomes: &mut Outcomes,
-) -> Duration {
-    let user = format!("user{number:08}");
-    let operation = Operation::Create {
-        key: SessionKey::of(&user),
-        user: user.as_str().into(),
-        ttl: TTL,
-        idle_timeout: None,
-        extras: None,
-    };
-    timed(store, now, operation, outcomes)
-}
-
-fn timed(
-    store: &mut MemoryStore,
-    now: Timestamp,
-    operation: Operation<'_>,
-    outcomes: &mut Outcomes,
-) -> Duration {
-    let batch = [operation];
-    outcomes.clear();
-    let started = Instant::now();
-    store.apply(now, &batch, outcomes);
-    started.elapsed()
 }
 
 fn idle_for(duration: Duration) -> Slowest {
@@ -158,34 +137,53 @@ fn idle_for(duration: Duration) -> Slowest {
     slowest
 }
 
-/// Lets all of `sessions` end at the same moment, and then goes on creating and validating in turn.
+/// Lets all sessions end at the same moment, and then creates and validates in turn until the store has freed them.
 fn expire(sessions: usize) -> Result<(Slowest, usize)> {
-    let mut store = MemoryStore::new(Policy::default());
-    let mut outcomes = Outcomes::new();
+    let mut store = TimedStore::new();
     for number in 0..sessions {
-        timed_create(&mut store, number, NOW, &mut outcomes);
+        store.apply(store::create(number));
     }
-    let later = NOW + TTL + Duration::from_secs(2);
-    let nobody = SessionKey::of("an id that nobody has");
+    store.now = NOW + TTL + Duration::from_secs(2);
+    let nobody = store::key(usize::MAX);
     let mut slowest = Slowest::default();
-    let mut created = 0;
-    for calls in 0..2 * sessions {
-        if store.len() == created {
-            keep_for_ever(store);
-            return Ok((slowest, calls));
-        }
-        let took = if calls % 2 == 0 {
+    let (mut calls, mut created) = (0, 0);
+    while store.memory.len() > created {
+        ensure!(calls < 2 * sessions, "ended sessions stay in the store");
+        let operation = if calls % 2 == 0 {
             created += 1;
-            timed_create(&mut store, sessions + created, later, &mut outcomes)
+            store::create(sessions + created)
         } else {
-            let validate = Operation::Validate {
-                key: nobody,
-                conditions: None,
-            };
-            timed(&mut store, later, validate, &mut outcomes)
+            store::validate(nobody)
         };
-        slowest.note(took, calls);
+        slowest.note(store.apply(operation), calls);
+        calls += 1;
     }
-    ensure!(store.len() == created, "ended sessions stay in the store");
-    Ok((slowest, 2 * sessions))
+    Ok((slowest, calls))
+}
+
+/// A store that is never freed. A node that grows has not freed gigabytes before. If this process had, the next round
+/// would measure how the allocator reuses them.
+struct TimedStore {
+    memory: ManuallyDrop<MemoryStore>,
+    now: Timestamp,
+    outcomes: Outcomes,
+}
+
+impl TimedStore {
+    fn new() -> Self {
+        Self {
+            memory: ManuallyDrop::new(store::empty()),
+            now: NOW,
+            outcomes: Outcomes::new(),
+        }
+    }
+
+    /// Times the call only, not the making of the operation.
+    fn apply(&mut self, operation: Operation<'_>) -> Duration {
+        let batch = [operation];
+        self.outcomes.clear();
+        let started = Instant::now();
+        self.memory.apply(self.now, &batch, &mut self.outcomes);
+        started.elapsed()
+    }
 }

@@ -1,4 +1,4 @@
-//! How long one validation takes when nothing else is asked: write a request, wait for its reply.
+//! Times one validation at a time: writes a request and waits for its reply.
 
 use std::time::{Duration, Instant};
 
@@ -6,26 +6,22 @@ use anyhow::{Result, ensure};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::contestant::{Arena, Contestant, Running};
+use crate::arena::{Arena, Running};
+use crate::contestant::Contestant;
 use crate::options::Sizes;
+use crate::plots::{self, Row};
+use crate::report::{Goal, Limit, Part, table};
 use crate::sessions;
-use crate::stats::Distribution;
+use crate::stats::{Distribution, PERCENTILES, digits, distribution, percentile, ratio, thousands};
 use crate::wire::{Id, Kind, Request};
 
-/// The contestants take turns this often within a round, so that what the machine does meanwhile hits all alike.
+/// In a round, each contestant has this many turns, so that noise of the machine hits all of them.
 const TURNS: usize = 20;
 
-/// What comes before the first measured request of a turn: the processor's caches are the others' then.
+/// Each turn begins with requests that are not measured, because the others have filled the processor's caches.
 const WARM_UP: usize = 50;
 
-/// The distribution of every contestant, a value a round.
-pub struct Latency {
-    pub sessions: usize,
-    pub pings: usize,
-    pub contestants: Vec<(Contestant, Vec<Distribution>)>,
-}
-
-/// A contestant with sessions to be asked for.
+/// A contestant with its sessions.
 pub struct Player {
     running: Running,
     ids: Vec<Id>,
@@ -33,29 +29,69 @@ pub struct Player {
     pub rounds: Vec<Distribution>,
 }
 
-impl Latency {
-    pub fn measure(arena: &Arena, sizes: &Sizes) -> Result<Self> {
-        let mut random = SmallRng::seed_from_u64(1);
-        eprintln!("latency: {} sessions each", sizes.latency_sessions);
-        let mut players = arena
-            .contestants()
-            .map(|contestant| Player::start(arena, contestant, sizes.latency_sessions, &mut random))
-            .collect::<Result<Vec<_>>>()?;
-        play(&mut players, sizes, &mut random)?;
-        let contestants = players.into_iter();
-        Ok(Self {
-            sessions: sizes.latency_sessions,
-            pings: sizes.pings,
-            contestants: contestants
-                .map(|player| (player.running.contestant, player.rounds))
-                .collect(),
-        })
+pub fn measure(arena: &Arena, sizes: &Sizes) -> Result<Part> {
+    eprintln!("latency: {} sessions each", sizes.latency_sessions);
+    let mut random = SmallRng::seed_from_u64(1);
+    let mut players = Vec::new();
+    for contestant in &arena.contestants {
+        let running = arena.start(*contestant)?;
+        players.push(Player::new(running, sizes.latency_sessions, &mut random)?);
     }
+    play(&mut players, sizes, &mut random)?;
+    let rounds = |contestant| {
+        let mut players = players.iter();
+        let found = players.find(|player| player.running.contestant == contestant);
+        found.map_or(&[][..], |player| &player.rounds)
+    };
+    let (node, echo) = (
+        rounds(Contestant::SessionNode),
+        rounds(Contestant::EchoFloor),
+    );
+    let p50 = ratio(node, echo, |round| round[0]);
+    let figure = "one-at-a-time p50, against the echo floor";
+    Ok(Part {
+        goals: vec![Goal::new(figure, Limit::AtMost(1.1), p50)],
+        text: text(sizes, &players),
+        plot: Some(("latency.svg", plot(&players)?)),
+    })
+}
 
-    pub fn of(&self, contestant: Contestant) -> Option<&[Distribution]> {
-        let found = self.contestants.iter().find(|one| one.0 == contestant)?;
-        Some(&found.1)
-    }
+fn text(sizes: &Sizes, players: &[Player]) -> String {
+    let heading = format!(
+        "\n### Latency\n\n![Latency](latency.svg)\n\n\
+         One validation at a time, {} per round, {} sessions, in µs: median of the rounds (least to most).\n",
+        thousands(sizes.pings),
+        thousands(sizes.latency_sessions)
+    );
+    let rows = players.iter().map(|player| {
+        let [p50, p99, p999, most] =
+            [0, 1, 2, 3].map(|place| percentile(&player.rounds, place).to_string());
+        [
+            player.running.contestant.name().to_owned(),
+            p50,
+            p99,
+            p999,
+            most,
+        ]
+    });
+    let head = format!(
+        "| | {} |\n| --- | --: | --: | --: | --: |",
+        PERCENTILES.join(" | ")
+    );
+    heading + &table(&head, rows)
+}
+
+fn plot(players: &[Player]) -> Result<String> {
+    let row = |player: &Player| Row {
+        name: player.running.contestant.name().to_owned(),
+        contestant: player.running.contestant,
+        values: (0..PERCENTILES.len())
+            .map(|place| percentile(&player.rounds, place).median)
+            .collect(),
+    };
+    let rows: Vec<_> = players.iter().map(row).collect();
+    let title = format!("One validation at a time, µs: {}", PERCENTILES.join(", "));
+    plots::draw(&title, &rows, &[6, 5, 4, 2], digits)
 }
 
 /// Lets the players take turns.
@@ -68,7 +104,7 @@ pub fn play(players: &mut [Player], sizes: &Sizes, random: &mut SmallRng) -> Res
             }
         }
         for player in &mut *players {
-            player.rounds.push(Distribution::of(&mut player.samples));
+            player.rounds.push(distribution(&mut player.samples));
             player.samples.clear();
         }
     }
@@ -76,28 +112,18 @@ pub fn play(players: &mut [Player], sizes: &Sizes, random: &mut SmallRng) -> Res
 }
 
 impl Player {
-    pub fn new(running: Running, ids: Vec<Id>) -> Self {
-        Self {
+    pub fn new(mut running: Running, sessions: usize, random: &mut SmallRng) -> Result<Self> {
+        let ids = if running.contestant == Contestant::EchoFloor {
+            sessions::make_ids(sessions, random)
+        } else {
+            sessions::create(&mut running, 0, sessions, random)?.1
+        };
+        Ok(Self {
             running,
             ids,
             samples: Vec::new(),
             rounds: Vec::new(),
-        }
-    }
-
-    fn start(
-        arena: &Arena,
-        contestant: Contestant,
-        sessions: usize,
-        random: &mut SmallRng,
-    ) -> Result<Self> {
-        let mut running = arena.start(contestant)?;
-        let ids = if contestant == Contestant::EchoFloor {
-            sessions::made_up_ids(sessions, random)
-        } else {
-            sessions::create(&mut running, 0, sessions, random)?.1
-        };
-        Ok(Self::new(running, ids))
+        })
     }
 
     fn take_turn(&mut self, pings: usize, random: &mut SmallRng) -> Result<()> {

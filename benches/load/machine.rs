@@ -1,4 +1,4 @@
-//! The machine: what it is, and what its kernel says of a process.
+//! What the kernel reports about a process, and a description of the machine.
 
 use std::collections::HashMap;
 use std::fs;
@@ -7,17 +7,17 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
-/// CPU time that a process has used, thread by thread, so that a thread that ends takes nothing from the
-/// difference between two such readings but its own.
+/// The CPU time of a process by thread, so that a thread that ends lowers no difference between two readings by more
+/// than its own part.
 pub struct CpuTime(HashMap<u32, Duration>);
 
 impl CpuTime {
-    /// What the process has used so far, in user and kernel mode, from the scheduler's accounting in nanoseconds.
+    /// Reads the time in user and kernel mode from the scheduler's accounting.
     pub fn of(pid: u32) -> Result<Self> {
         let mut threads = HashMap::new();
         for entry in fs::read_dir(format!("/proc/{pid}/task")).context("no such process")? {
             let entry = entry?;
-            // A thread may end between the two.
+            // The thread may have ended since the directory was read.
             let Ok(text) = fs::read_to_string(entry.path().join("schedstat")) else {
                 continue;
             };
@@ -28,7 +28,7 @@ impl CpuTime {
         Ok(Self(threads))
     }
 
-    /// What was used since an earlier reading.
+    /// The time since an earlier reading.
     pub fn since(&self, earlier: &Self) -> Duration {
         let used = |(thread, now): (&u32, &Duration)| {
             let before = earlier.0.get(thread).copied().unwrap_or_default();
@@ -38,7 +38,7 @@ impl CpuTime {
     }
 }
 
-/// Bytes of memory that a process has resident.
+/// The resident memory of a process.
 pub fn resident_bytes(pid: u32) -> Result<usize> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).context("no such process")?;
     let kibibytes: usize = field(&status, "VmRSS:")
@@ -51,19 +51,19 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name))
 }
 
-/// Whether a program can be run. Asks for its version, since there is no other harmless thing to run.
+/// Whether a program can be run: asks for its version.
 pub fn has(program: &str) -> bool {
     output_of(program, &["--version"]).is_some()
 }
 
-/// Binds the driver, with all its threads, to the first processor.
+/// Pins all threads of the driver to the first core.
 pub fn pin_driver() -> bool {
     let pid = std::process::id().to_string();
     output_of("taskset", &["-a", "-c", "-p", "0", &pid]).is_some()
 }
 
 /// Where and when a run took place, as lines of Markdown.
-pub fn describe(pinned: bool) -> String {
+pub fn describe(is_pinned: bool) -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = field(&cpuinfo, "model name").map_or("unknown processor", |text| {
         text.trim_matches([' ', '\t', ':'])
@@ -73,13 +73,13 @@ pub fn describe(pinned: bool) -> String {
         .lines()
         .filter(|line| line.starts_with("processor"))
         .count();
-    let placement = if pinned {
+    let cores_used = if is_pinned {
         "the driver on core 0, the contestant on core 1"
     } else {
-        "not pinned, for want of taskset"
+        "not pinned, because taskset is missing"
     };
     format!(
-        "- machine: {model}, {cores} cores, Linux {}; {placement}\n- date: {}\n- commit: {}\n- command: `{}`\n",
+        "- machine: {model}, {cores} cores, Linux {}; {cores_used}\n- date: {}\n- commit: {}\n- command: `{}`\n",
         kernel.trim(),
         humantime::format_rfc3339_seconds(SystemTime::now()),
         commit(),
@@ -89,17 +89,15 @@ pub fn describe(pinned: bool) -> String {
 
 fn commit() -> String {
     let head = output_of("git", &["rev-parse", "--short", "HEAD"]);
-    let changed = output_of(
-        "git",
-        &[
-            "status",
-            "--porcelain",
-            "--",
-            "src",
-            "Cargo.toml",
-            "Cargo.lock",
-        ],
-    );
+    let sources = [
+        "status",
+        "--porcelain",
+        "--",
+        "src",
+        "Cargo.toml",
+        "Cargo.lock",
+    ];
+    let changed = output_of("git", &sources);
     match (head, changed) {
         (Some(head), Some(changed)) if changed.is_empty() => head,
         (Some(head), _) => format!("{head}, with changes that were not committed"),
@@ -108,15 +106,9 @@ fn commit() -> String {
 }
 
 fn command() -> String {
-    let arguments = std::env::args()
-        .skip(1)
-        .filter(|argument| argument != "--bench");
-    let mut command = "cargo bench --bench load".to_owned();
-    for (place, argument) in arguments.enumerate() {
-        command += if place == 0 { " -- " } else { " " };
-        command += &argument;
-    }
-    command
+    let mut words = vec!["cargo bench --bench load --".to_owned()];
+    words.extend(std::env::args().skip(1).filter(|word| word != "--bench"));
+    words.join(" ").trim_end_matches(" --").to_owned()
 }
 
 fn output_of(program: &str, arguments: &[&str]) -> Option<String> {

@@ -1,75 +1,93 @@
-//! The store on Redis: what it carries, and what it adds to the time that a lone request takes.
+//! The store on Redis: its throughput, and how much longer one validation takes there.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-use crate::contestant::{Arena, Contestant};
+use crate::arena::Arena;
+use crate::contestant::Contestant;
 use crate::latency::{self, Player};
 use crate::options::Sizes;
+use crate::report::{Goal, Limit, Part, table};
 use crate::sessions;
-use crate::stats::Distribution;
+use crate::stats::{Distribution, Spread, percentile, thousands};
 use crate::stream::Cost;
+use crate::throughput::cost_table;
 
-/// What was measured: a value a round.
-pub struct Shared {
-    pub sessions: usize,
-    pub create: Vec<Cost>,
-    pub validate: Vec<Cost>,
-    /// By a node that has not seen the sessions before.
-    pub first_sight: Vec<Cost>,
-    /// One at a time: by a node that keeps sessions in memory, a bare `GET`, and by a node on the same server.
-    pub memory: Vec<Distribution>,
-    pub get: Vec<Distribution>,
-    pub lone: Vec<Distribution>,
-}
-
-/// Measures a server and nodes of its own for each round of throughput, then latency.
-pub fn measure(arena: &Arena, sizes: &Sizes) -> Result<Option<Shared>> {
-    if !cfg!(feature = "redis") {
-        eprintln!("shared: skipped, this build has no Redis store (--features redis)");
-        return Ok(None);
-    }
-    if !arena.has(Contestant::Redis) {
-        return Ok(None);
-    }
+/// Measures throughput, each round with a new server and new nodes, and then latency.
+pub fn measure(arena: &Arena, sizes: &Sizes) -> Result<Part> {
     let mut random = SmallRng::seed_from_u64(1);
-    let sessions = sizes.shared_sessions;
-    let (mut create, mut validate, mut first_sight) = (Vec::new(), Vec::new(), Vec::new());
+    let [mut create, mut validate, mut first_sight] = [const { Vec::new() }; 3];
     for round in 1..=sizes.rounds {
         eprintln!("shared, round {round}");
         let server = arena.start(Contestant::Redis)?;
-        let port = server.port.context("a server listens")?;
-        let mut node = arena.start_on_redis(port)?;
-        let (cost, ids) = sessions::create(&mut node, 0, sessions, &mut random)?;
+        let node = &mut arena.start(Contestant::NodeOnRedis(server.port))?;
+        let (cost, ids) = sessions::create(node, 0, sizes.shared_sessions, &mut random)?;
         create.push(cost);
-        let requests = sizes.requests_slow;
-        validate.push(sessions::validate(&mut node, &ids, requests, &mut random)?);
-        let mut other = arena.start_on_redis(port)?;
-        // As many as there are, so that most are new to it.
-        first_sight.push(sessions::validate(&mut other, &ids, sessions, &mut random)?);
+        validate.push(sessions::validate(
+            node,
+            &ids,
+            sizes.requests_slow,
+            &mut random,
+        )?);
+        let other = &mut arena.start(Contestant::NodeOnRedis(server.port))?;
+        // As many requests as sessions, so that most sessions are new to this node.
+        first_sight.push(sessions::validate(other, &ids, ids.len(), &mut random)?);
     }
-    let mut server = arena.start(Contestant::Redis)?;
-    let port = server.port.context("a server listens")?;
-    let mut players = Vec::new();
-    let mut memory = arena.start(Contestant::SessionNode)?;
-    let mut node = arena.start_on_redis(port)?;
-    let (_, in_memory) = sessions::create(&mut memory, 0, sessions, &mut random)?;
-    let (_, plain) = sessions::create(&mut server, 0, sessions, &mut random)?;
-    let (_, shared) = sessions::create(&mut node, 0, sessions, &mut random)?;
-    players.push(Player::new(memory, in_memory));
-    players.push(Player::new(server, plain));
-    players.push(Player::new(node, shared));
-    latency::play(&mut players, sizes, &mut random)?;
-    let mut rounds = players.into_iter().map(|player| player.rounds);
-    let mut next = || rounds.next().context("there are three players");
-    Ok(Some(Shared {
-        sessions,
-        create,
-        validate,
-        first_sight,
-        memory: next()?,
-        get: next()?,
-        lone: next()?,
-    }))
+    let lone = measure_lone(arena, sizes, &mut random)?;
+    let rate = |costs: &[Cost]| Some(Spread::of(costs.iter().map(Cost::requests_per_second)));
+    let [memory, get, redis] = &lone;
+    let rounds = redis.iter().zip(memory).zip(get);
+    let p50s = rounds.map(|((redis, memory), get)| redis[0] / (memory[0] + get[0]));
+    let p50 = "one-at-a-time p50 on Redis against the sum of memory's and a bare `GET`'s";
+    Ok(Part {
+        goals: vec![
+            Goal::new(
+                "validate a second, on Redis",
+                Limit::AtLeast(60_000.0),
+                rate(&validate),
+            ),
+            Goal::new(
+                "create a second, on Redis",
+                Limit::AtLeast(30_000.0),
+                rate(&create),
+            ),
+            Goal::new(p50, Limit::AtMost(1.2), Some(Spread::of(p50s))),
+        ],
+        text: text(sizes, [&create, &validate, &first_sight], lone),
+        plot: None,
+    })
+}
+
+/// One validation at a time by a node that keeps its sessions in memory, by the server itself, and by a node on it.
+fn measure_lone(
+    arena: &Arena,
+    sizes: &Sizes,
+    random: &mut SmallRng,
+) -> Result<[Vec<Distribution>; 3]> {
+    let memory = arena.start(Contestant::SessionNode)?;
+    let server = arena.start(Contestant::Redis)?;
+    let node = arena.start(Contestant::NodeOnRedis(server.port))?;
+    let mut player = |running| Player::new(running, sizes.shared_sessions, random);
+    let mut players = [player(memory)?, player(server)?, player(node)?];
+    latency::play(&mut players, sizes, random)?;
+    Ok(players.map(|player| player.rounds))
+}
+
+fn text(sizes: &Sizes, costs: [&[Cost]; 3], lone: [Vec<Distribution>; 3]) -> String {
+    let heading = format!(
+        "\n### The store on Redis\n\n\
+         One node, {} sessions, each with its own user. The CPU time is the node's, without the server's. A node that\n\
+         has not seen a session before first asks where it is.\n",
+        thousands(sizes.shared_sessions)
+    );
+    let names = ["create", "validate", "validate, at first sight"];
+    let costs = cost_table("", names.into_iter().zip(costs));
+    let names = ["validate in memory", "a bare `GET`", "validate on Redis"];
+    let rows = names.into_iter().zip(lone).map(|(name, rounds)| {
+        let [p50, p99] = [0, 1].map(|place| percentile(&rounds, place).to_string());
+        [name.to_owned(), p50, p99]
+    });
+    let head = "| one at a time, µs | p50 | p99 |\n| --- | --: | --: |";
+    heading + &costs + &table(head, rows)
 }

@@ -1,83 +1,32 @@
-//! Requests streamed into a contestant by one thread while another reads the replies.
+//! Streams requests into a contestant with one thread, while another thread reads the replies.
 
 use std::io::{Read, Write};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::contestant::{Pipeline, Running};
+use crate::arena::Running;
+use crate::contestant::Pipeline;
+use crate::machine::CpuTime;
 use crate::wire::{Id, KINDS, Kind, ReplyReader, Request};
 
-/// Where requests come from: some at a time, ready to be written.
-pub trait Source: Send {
-    /// The next requests and how many they are; none when there are no more.
-    fn next(&mut self) -> Option<(&[u8], usize)>;
-}
-
-/// Requests that were written out beforehand, so that the driver has nothing left to do but to send them.
-pub struct Prepared {
-    bytes: Vec<u8>,
-    /// Where each piece ends, and how many requests it holds.
-    pieces: Vec<(usize, usize)>,
-    sent: usize,
-    in_piece: usize,
-    piece: usize,
-}
-
-impl Prepared {
-    /// Writes out `requests` in the pieces that the contestant gets.
-    pub fn new<'a>(running: &mut Running, requests: impl Iterator<Item = Request<'a>>) -> Self {
-        let mut prepared = Self {
-            bytes: Vec::new(),
-            pieces: Vec::new(),
-            sent: 0,
-            in_piece: 0,
-            piece: running.contestant.pipeline().piece,
-        };
-        for request in requests {
-            running.put(request, &mut prepared.bytes);
-            prepared.in_piece += 1;
-            if prepared.in_piece == prepared.piece {
-                prepared.end_piece();
-            }
-        }
-        prepared.end_piece();
-        prepared
-    }
-
-    fn end_piece(&mut self) {
-        if self.in_piece > 0 {
-            self.pieces.push((self.bytes.len(), self.in_piece));
-            self.in_piece = 0;
-        }
-    }
-
-    fn requests(&self) -> usize {
-        self.pieces.iter().map(|(_, requests)| requests).sum()
-    }
-}
-
-impl Source for Prepared {
-    fn next(&mut self) -> Option<(&[u8], usize)> {
-        let (end, requests) = *self.pieces.get(self.sent)?;
-        let start = self
-            .sent
-            .checked_sub(1)
-            .map_or(0, |last| self.pieces[last].0);
-        self.sent += 1;
-        Some((&self.bytes[start..end], requests))
-    }
+/// Requests for one write.
+#[derive(Default)]
+pub struct Piece {
+    pub bytes: Vec<u8>,
+    pub requests: usize,
 }
 
 /// What a stream of requests took.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Cost {
-    pub requests: usize,
-    pub wall: Duration,
-    /// The contestant's own.
-    pub cpu: Duration,
+    requests: usize,
+    wall: Duration,
+    /// The contestant's own CPU time.
+    cpu: Duration,
 }
 
 impl Cost {
@@ -89,102 +38,105 @@ impl Cost {
         self.cpu.as_secs_f64() * 1e6 / self.requests as f64
     }
 
-    /// How much of the time the contestant was at work. Where it is not nearly all of it, the driver was the
-    /// slower of the two.
+    /// How much of the time the contestant worked. If it did not work nearly all of the time, it waited for the driver.
     pub fn busy(&self) -> f64 {
         self.cpu.as_secs_f64() / self.wall.as_secs_f64()
     }
 }
 
-/// Who wants the ids that replies bring, if anybody does: looking for them takes the driver's time.
-pub type OnIds<'a> = Option<&'a mut dyn FnMut(&[Id])>;
-
-/// How many replies of each kind there were.
+/// The number of replies of each kind.
 pub type Tally = [usize; KINDS];
 
-/// What goes on between the thread that writes and the one that reads.
+/// What the writing thread and the reading thread tell each other.
 #[derive(Default)]
 struct Progress {
-    replies: AtomicU64,
-    failed: AtomicBool,
+    replies: AtomicUsize,
+    has_failed: AtomicBool,
 }
 
-/// Sends prepared requests, all to be answered by `kind`, and gives `on_ids` the ids that the replies bring, as they
-/// come.
-pub fn run_prepared(
+/// Sends `requests`, to each of which a reply of `kind` must come, and returns the ids that the replies bring. Writes
+/// all requests out first, so that the driver only has to send them.
+pub fn ask_all<'a>(
     running: &mut Running,
-    mut requests: Prepared,
+    requests: impl Iterator<Item = Request<'a>>,
     kind: Kind,
-    on_ids: OnIds<'_>,
-) -> Result<Cost> {
-    let count = requests.requests();
-    let (cost, tally) = run(running, &mut requests, count, on_ids)?;
+) -> Result<(Cost, Vec<Id>)> {
+    let mut requests = requests.peekable();
+    let mut pieces = Vec::new();
+    let mut count = 0;
+    while requests.peek().is_some() {
+        let mut piece = Piece::default();
+        for request in requests.by_ref().take(running.contestant.pipeline().piece) {
+            running.put(request, &mut piece.bytes);
+            piece.requests += 1;
+        }
+        count += piece.requests;
+        pieces.push(piece);
+    }
+    let ids = Mutex::default();
+    // Only two kinds bring ids, and looking for them takes the driver's time.
+    let ids_wanted = matches!(kind, Kind::Created | Kind::Regenerated).then_some(&ids);
+    let (cost, tally) = run(running, pieces.into_iter(), count, ids_wanted)?;
     ensure!(
         tally[kind as usize] == count,
         "{}: not all of {count} replies are {kind:?}: {tally:?}",
         running.contestant.name()
     );
-    Ok(cost)
+    Ok((cost, ids.into_inner()?))
 }
 
-/// Sends the `count` requests of `source`, and gives `on_ids` the ids that the replies bring as they come.
+/// Sends `pieces`, which hold `count` requests, and adds the ids that the replies bring to `ids` as they come.
 pub fn run(
     running: &mut Running,
-    source: &mut dyn Source,
+    pieces: impl Iterator<Item = Piece> + Send,
     count: usize,
-    on_ids: OnIds<'_>,
+    ids: Option<&Mutex<Vec<Id>>>,
 ) -> Result<(Cost, Tally)> {
-    let before = running.cpu_time()?;
+    let progress = Progress::default();
+    let pipeline = running.contestant.pipeline();
+    let before = CpuTime::of(running.pid())?;
     let started = Instant::now();
-    let tally =
-        exchange(running, source, count, on_ids).with_context(|| running.contestant.name())?;
+    let (input, output, replies) = (
+        &mut running.input,
+        &mut running.output,
+        &mut running.replies,
+    );
+    let tally = thread::scope(|scope| {
+        let writer = scope.spawn(|| send(pieces, input, pipeline, &progress));
+        let received = receive(replies, output, count, &progress, ids);
+        progress
+            .has_failed
+            .store(received.is_err(), Ordering::Relaxed);
+        writer.join().expect("the writer does not panic")?;
+        received
+    });
+    let tally = tally.with_context(|| running.contestant.name())?;
     let cost = Cost {
         requests: count,
         wall: started.elapsed(),
-        cpu: running.cpu_time()?.since(&before),
+        cpu: CpuTime::of(running.pid())?.since(&before),
     };
     Ok((cost, tally))
 }
 
-fn exchange(
-    running: &mut Running,
-    source: &mut dyn Source,
-    count: usize,
-    on_ids: OnIds<'_>,
-) -> Result<Tally> {
-    let progress = Progress::default();
-    let pipeline = running.contestant.pipeline();
-    let Running {
-        input,
-        output,
-        replies,
-        ..
-    } = running;
-    thread::scope(|scope| {
-        let writer = scope.spawn(|| send(source, input, pipeline, &progress));
-        let received = receive(replies, output, count, &progress, on_ids);
-        progress.failed.store(received.is_err(), Ordering::Relaxed);
-        writer.join().expect("the writer does not panic")?;
-        received
-    })
-}
-
 fn send(
-    source: &mut dyn Source,
+    pieces: impl Iterator<Item = Piece>,
     input: &mut dyn Write,
     pipeline: Pipeline,
     progress: &Progress,
 ) -> Result<()> {
     let mut sent = 0;
-    while let Some((bytes, requests)) = source.next() {
-        sent += requests as u64;
+    for piece in pieces {
+        sent += piece.requests;
         while sent - progress.replies.load(Ordering::Relaxed) > pipeline.window {
-            if progress.failed.load(Ordering::Relaxed) {
+            if progress.has_failed.load(Ordering::Relaxed) {
                 return Ok(());
             }
             thread::sleep(Duration::from_micros(20));
         }
-        input.write_all(bytes).context("cannot write requests")?;
+        input
+            .write_all(&piece.bytes)
+            .context("cannot write requests")?;
     }
     Ok(())
 }
@@ -194,22 +146,21 @@ fn receive(
     output: &mut dyn Read,
     count: usize,
     progress: &Progress,
-    mut on_ids: OnIds<'_>,
+    ids: Option<&Mutex<Vec<Id>>>,
 ) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut received = 0;
-    let mut ids = Vec::new();
+    let mut new_ids = Vec::new();
     while received < count {
         replies.fill(output).context("cannot read replies")?;
-        while let Some((kind, id)) = replies.next(on_ids.is_some()) {
+        while let Some((kind, id)) = replies.next(ids.is_some()) {
             tally[kind as usize] += 1;
             received += 1;
-            ids.extend(id);
+            new_ids.extend(id);
         }
-        progress.replies.store(received as u64, Ordering::Relaxed);
-        if let Some(on_ids) = &mut on_ids {
-            on_ids(&ids);
-            ids.clear();
+        progress.replies.store(received, Ordering::Relaxed);
+        if let Some(ids) = ids {
+            ids.lock().expect("nobody panics").append(&mut new_ids);
         }
     }
     Ok(tally)

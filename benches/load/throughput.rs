@@ -1,4 +1,4 @@
-//! Each operation by itself and a realistic mix of them, streamed as fast as the contestant takes it.
+//! Streams each operation by itself, and a realistic mix of them, as fast as the contestant takes it.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -7,164 +7,208 @@ use anyhow::{Result, ensure};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::contestant::{Arena, Contestant, Running};
+use crate::arena::{Arena, Running};
+use crate::contestant::Contestant::{self, CourseNode, EchoFloor, ParseFloor, Redis, SessionNode};
 use crate::options::Sizes;
+use crate::plots::{self, Row};
+use crate::report::{Goal, Limit, Part, table};
 use crate::sessions::{self, NO_ID};
-use crate::stream::{Cost, Prepared, Source, Tally, run, run_prepared};
-use crate::wire::{Id, Kind, Request};
+use crate::stats::{Spread, rate, ratio, thousands};
+use crate::stream::{Cost, Piece, Tally, ask_all, run};
+use crate::wire::{Dialect, Id, Kind, Request};
 
-/// What is asked of a contestant, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Load {
-    Create,
-    Validate,
-    Mix,
-    Regenerate,
-    Destroy,
-}
+/// The loads in the order in which a contestant gets them.
+const LOADS: [&str; 5] = ["create", "validate", "mix", "regenerate", "destroy"];
 
-impl Load {
-    pub const ALL: [Self; 5] = [
-        Self::Create,
-        Self::Validate,
-        Self::Mix,
-        Self::Regenerate,
-        Self::Destroy,
-    ];
+/// A contestant, a load and the cost of each round.
+type Costs = (Contestant, &'static str, Vec<Cost>);
 
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Validate => "validate",
-            Self::Mix => "mix",
-            Self::Regenerate => "regenerate",
-            Self::Destroy => "destroy",
-        }
-    }
-}
-
-/// What every load cost every contestant, a value a round.
-pub struct Throughput {
-    pub sessions: usize,
-    costs: Vec<(Contestant, Load, Cost)>,
-}
-
-impl Throughput {
-    pub fn measure(arena: &Arena, sizes: &Sizes) -> Result<Self> {
-        let mut costs = Vec::new();
-        for round in 1..=sizes.rounds {
-            for contestant in arena
-                .contestants()
-                .filter(|one| *one != Contestant::EchoFloor)
-            {
-                eprintln!("throughput, round {round}: {}", contestant.name());
-                let measured = measure(arena, contestant, sizes, round as u64)?;
-                costs.extend(
-                    measured
-                        .into_iter()
-                        .map(|(load, cost)| (contestant, load, cost)),
-                );
+pub fn measure(arena: &Arena, sizes: &Sizes) -> Result<Part> {
+    let contestants = arena.contestants.iter().filter(|one| **one != EchoFloor);
+    let mut all: Vec<Costs> = LOADS
+        .iter()
+        .flat_map(|load| contestants.clone().map(|one| (*one, *load, Vec::new())))
+        .collect();
+    for round in 1..=sizes.rounds {
+        for contestant in contestants.clone() {
+            eprintln!("throughput, round {round}: {}", contestant.name());
+            for (load, cost) in measure_round(arena, *contestant, sizes, round as u64)? {
+                let mut places = all.iter_mut();
+                let place = places.find(|one| one.0 == *contestant && one.1 == load);
+                place.expect("all has every load").2.push(cost);
             }
         }
-        let sessions = sizes.sessions;
-        Ok(Self { sessions, costs })
     }
-
-    /// Round by round; empty where it was not measured.
-    pub fn costs(&self, contestant: Contestant, load: Load) -> Vec<Cost> {
-        let wanted = |one: &&(Contestant, Load, Cost)| one.0 == contestant && one.1 == load;
-        self.costs.iter().filter(wanted).map(|one| one.2).collect()
-    }
+    all.retain(|(.., costs)| !costs.is_empty());
+    Ok(Part {
+        goals: goals(&all),
+        text: text(sizes, &all),
+        plot: Some(("throughput.svg", plot(&all)?)),
+    })
 }
 
-/// One round of one contestant, which starts with no session.
-fn measure(
+/// Measures a contestant that has no session yet.
+fn measure_round(
     arena: &Arena,
     contestant: Contestant,
     sizes: &Sizes,
     seed: u64,
-) -> Result<Vec<(Load, Cost)>> {
-    let mut random = SmallRng::seed_from_u64(seed);
+) -> Result<Vec<(&'static str, Cost)>> {
+    let random = &mut SmallRng::seed_from_u64(seed);
     let requests = if contestant.is_fast() {
         sizes.requests_fast
     } else {
         sizes.requests_slow
     };
-    let mut running = arena.start(contestant)?;
-    let (create, mut ids) = sessions::create(&mut running, 0, sizes.sessions, &mut random)?;
-    let validate = sessions::validate(&mut running, &ids, requests, &mut random)?;
-    let mut costs = vec![(Load::Create, create), (Load::Validate, validate)];
-    if contestant == Contestant::Redis {
-        return Ok(costs);
+    let running = &mut arena.start(contestant)?;
+    let (create, mut ids) = sessions::create(running, 0, sizes.sessions, random)?;
+    let validate = sessions::validate(running, &ids, requests, random)?;
+    let mut costs = vec![create, validate];
+    if contestant != Redis {
+        costs.push(mix(running, &mut ids, requests, random)?);
+        ids.truncate(requests);
+        let regenerate = ids.iter().map(Request::Regenerate);
+        let (regenerate, ids) = ask_all(running, regenerate, Kind::Regenerated)?;
+        let destroy = ids.iter().map(Request::Destroy);
+        let (destroy, _) = ask_all(running, destroy, Kind::Destroyed)?;
+        costs.extend([regenerate, destroy]);
     }
-    costs.push((
-        Load::Mix,
-        mix(&mut running, &mut ids, requests, &mut random)?,
-    ));
-    ids.truncate(requests);
-    let (regenerate, new_ids) = regenerate(&mut running, &ids)?;
-    costs.push((Load::Regenerate, regenerate));
-    costs.push((Load::Destroy, destroy(&mut running, &new_ids)?));
-    Ok(costs)
+    Ok(LOADS.into_iter().zip(costs).collect())
 }
 
-fn regenerate(running: &mut Running, ids: &[Id]) -> Result<(Cost, Vec<Id>)> {
-    let requests = Prepared::new(running, ids.iter().map(Request::Regenerate));
-    let mut new_ids = Vec::with_capacity(ids.len());
-    let mut keep = |arrived: &[Id]| new_ids.extend_from_slice(arrived);
-    let cost = run_prepared(running, requests, Kind::Regenerated, Some(&mut keep))?;
-    Ok((cost, new_ids))
+fn goals(all: &[Costs]) -> Vec<Goal> {
+    let costs = |contestant, load| {
+        let found = all.iter().find(|one| one.0 == contestant && one.1 == load);
+        found.map_or(&[][..], |(.., costs)| costs)
+    };
+    let goal = |figure, least, load, peer| {
+        let (node, peer) = (costs(SessionNode, load), costs(peer, load));
+        let by_wall = ratio(node, peer, Cost::requests_per_second);
+        let by_cpu = ratio(peer, node, Cost::cpu_micros_per_request);
+        Goal {
+            note: by_cpu.map_or(String::new(), |by_cpu| format!("by CPU time: {by_cpu}")),
+            ..Goal::new(figure, Limit::AtLeast(least), by_wall)
+        }
+    };
+    let validate = "validate, requests a second, against the parse floor";
+    vec![
+        goal(validate, 0.75, "validate", ParseFloor),
+        goal(
+            "… against the course-style Rust node",
+            6.0,
+            "validate",
+            CourseNode,
+        ),
+        goal(
+            "… against Redis `GET`, pipelines of 256",
+            2.0,
+            "validate",
+            Redis,
+        ),
+        goal(
+            "create, against the course-style Rust node",
+            5.0,
+            "create",
+            CourseNode,
+        ),
+    ]
 }
 
-fn destroy(running: &mut Running, ids: &[Id]) -> Result<Cost> {
-    let requests = Prepared::new(running, ids.iter().map(Request::Destroy));
-    run_prepared(running, requests, Kind::Destroyed, None)
+fn text(sizes: &Sizes, all: &[Costs]) -> String {
+    let mut text = format!(
+        "\n### Throughput\n\n![Requests a second](throughput.svg)\n\n{} sessions. \
+         Requests per second: median (least to most). A contestant that was busy for much less than 100 % of\n\
+         the time waited for the driver. *Requests per CPU second* is its rate on a core that it neither shares nor \
+         waits on.\n",
+        thousands(sizes.sessions)
+    );
+    for load in LOADS {
+        let rows = all.iter().filter(|one| one.1 == load);
+        text += &cost_table(load, rows.map(|(one, _, costs)| (one.name(), &costs[..])));
+    }
+    text
 }
 
-/// 90 % validate, 5 % create, 4 % regenerate, 1 % destroy. Leaves in `ids` those that are live at the end.
+/// One line for each name and the costs of its rounds.
+pub fn cost_table<'a>(
+    title: &str,
+    rows: impl IntoIterator<Item = (&'a str, &'a [Cost])>,
+) -> String {
+    let head = format!(
+        "| {title} | requests/s | CPU µs per request | requests per CPU second | busy |\n\
+         | --- | --: | --: | --: | --: |"
+    );
+    let cells = |(name, costs): (&str, &[Cost])| {
+        let spread = |figure: fn(&Cost) -> f64| Spread::of(costs.iter().map(figure));
+        let cpu = spread(Cost::cpu_micros_per_request);
+        [
+            name.to_owned(),
+            spread(Cost::requests_per_second).show(rate),
+            cpu.to_string(),
+            rate(1e6 / cpu.median),
+            format!("{:.0} %", spread(Cost::busy).median * 100.0),
+        ]
+    };
+    table(&head, rows.into_iter().map(cells))
+}
+
+fn plot(all: &[Costs]) -> Result<String> {
+    let row = |(contestant, load, costs): &Costs| {
+        let Spread { min, median, max } = Spread::of(costs.iter().map(Cost::requests_per_second));
+        Row {
+            name: format!("{load}: {}", contestant.name()),
+            contestant: *contestant,
+            values: vec![min, median, max],
+        }
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    plots::draw(
+        "Requests a second: least, median and most of the rounds",
+        &rows,
+        &[2, 5, 2],
+        rate,
+    )
+}
+
+/// Sends 90 % validate, 5 % create, 4 % regenerate and 1 % destroy. Leaves the ids that are live at the end in `ids`.
 fn mix(
     running: &mut Running,
     ids: &mut Vec<Id>,
     count: usize,
     random: &mut SmallRng,
 ) -> Result<Cost> {
-    let arrived = Mutex::new(Vec::new());
-    let mut source = Mix::new(running, std::mem::take(ids), count, random, &arrived);
-    let mut keep = |new: &[Id]| {
-        let mut arrived = arrived.lock().expect("nobody panics");
-        arrived.extend_from_slice(new);
-    };
-    let (cost, tally) = run(running, &mut source, count, Some(&mut keep))?;
+    let arrived = Mutex::default();
+    let mut mix = Mix::new(running, std::mem::take(ids), count, random, &arrived);
+    let (cost, tally) = run(running, &mut mix, count, Some(&arrived))?;
     ensure!(
-        tally == source.expected,
+        tally == mix.expected,
         "{}: replies {tally:?} to a mix that asks for {:?}",
         running.contestant.name(),
-        source.expected
+        mix.expected
     );
-    source.take_arrived();
-    ids.append(&mut source.live);
-    ids.extend(source.leaving);
+    mix.take_arrived();
+    ids.append(&mut mix.live);
+    ids.extend(mix.leaving);
     Ok(cost)
 }
 
-/// Ids on their way out. A contestant that answers out of order has to have answered every earlier request about an
-/// id before it is asked to end it: five requests in a hundred end one, so these last for more requests
-/// than may be unanswered at a time.
+/// The number of ids that the driver validates no longer and has not ended yet. A contestant that answers in any order
+/// must have answered every earlier request about an id when the driver ends it. The driver ends an id with five
+/// requests in a hundred, so an id waits for more requests than may lack their replies.
 const LEAVING: usize = 2048;
 
-/// A mix that is written out as it is sent, since it asks for ids that come while it runs.
+/// Writes the mix out piece by piece, because it asks for ids that replies bring meanwhile.
 struct Mix<'a> {
     live: Vec<Id>,
-    /// No longer asked for, to be ended next.
+    /// Validated no longer; the first ends next.
     leaving: VecDeque<Id>,
-    /// Came with replies, not yet asked for.
+    /// Brought by replies, not validated yet.
     arrived: &'a Mutex<Vec<Id>>,
     random: SmallRng,
     left: usize,
     piece: usize,
     next_msg_id: u64,
     expected: Tally,
-    bytes: Vec<u8>,
 }
 
 impl<'a> Mix<'a> {
@@ -185,16 +229,15 @@ impl<'a> Mix<'a> {
             piece: running.contestant.pipeline().piece,
             next_msg_id: running.reserve_msg_ids(count),
             expected: Tally::default(),
-            bytes: Vec::new(),
         }
     }
 
     fn take_arrived(&mut self) {
-        self.live
-            .append(&mut self.arrived.lock().expect("nobody panics"));
+        let mut arrived = self.arrived.lock().expect("nobody panics");
+        self.live.append(&mut arrived);
     }
 
-    fn put_one(&mut self) {
+    fn put_one(&mut self, out: &mut Vec<u8>) {
         let in_hundred = self.random.random_range(0..100);
         let any = self.random.random_range(0..self.live.len());
         let ending;
@@ -210,24 +253,23 @@ impl<'a> Mix<'a> {
                 }
             }
         };
-        crate::wire::Dialect::Json.put(request, self.next_msg_id, &mut self.bytes);
+        Dialect::Json.put(request, self.next_msg_id, out);
         self.next_msg_id += 1;
         self.expected[reply as usize] += 1;
     }
 }
 
-impl Source for Mix<'_> {
-    fn next(&mut self) -> Option<(&[u8], usize)> {
+impl Iterator for Mix<'_> {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
         let requests = self.piece.min(self.left);
-        if requests == 0 {
-            return None;
-        }
         self.left -= requests;
         self.take_arrived();
-        self.bytes.clear();
+        let mut bytes = Vec::new();
         for _ in 0..requests {
-            self.put_one();
+            self.put_one(&mut bytes);
         }
-        Some((&self.bytes, requests))
+        (requests > 0).then_some(Piece { bytes, requests })
     }
 }

@@ -1,5 +1,5 @@
-//! What goes over the wire, in both languages that contestants speak: session-node's JSON lines, and Redis's
-//! protocol. Built for a driver that must cost less than what it measures.
+//! Writes requests and reads replies in both dialects of the contestants: session-node's JSON lines and Redis's
+//! protocol. The driver must cost less than what it measures, so nothing here parses JSON.
 
 use std::io::{self, ErrorKind, Read};
 
@@ -8,27 +8,26 @@ use memchr::{memchr, memmem};
 /// The text of a session id: a UUID.
 pub type Id = [u8; 36];
 
-/// What a contestant speaks.
+/// The protocol that a contestant speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// session-node's.
     Json,
-    /// Redis's. Its client makes the ids.
+    /// Redis's. The client makes the ids.
     Resp,
 }
 
-/// Something to ask. A user is a number, and each session has a user of its own, of 12 bytes.
+/// A request. The number of a user stands for a name of 12 bytes.
 #[derive(Clone, Copy)]
 pub enum Request<'a> {
     Init,
-    /// With the id that it is to have, for a contestant that does not make ids.
+    /// With the new session's id, for a contestant that makes none.
     Create(usize, &'a Id),
     Validate(&'a Id),
     Regenerate(&'a Id),
     Destroy(&'a Id),
 }
 
-/// What a reply says it is.
+/// The type of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     InitOk,
@@ -36,12 +35,11 @@ pub enum Kind {
     Valid,
     Regenerated,
     Destroyed,
-    /// A request that came back.
+    /// The echo floor writes the request back.
     Echoed,
     Other,
 }
 
-/// How many kinds there are.
 pub const KINDS: usize = Kind::Other as usize + 1;
 
 impl Dialect {
@@ -113,8 +111,8 @@ fn user_name(user: usize) -> [u8; 12] {
     name
 }
 
-/// Reads replies in big pieces. A contestant writes all replies alike, so where a field was in one reply it is looked
-/// for first in the next.
+/// Reads replies in big pieces. Looks for a field first where the last reply had it, because a contestant writes all
+/// replies alike.
 pub struct ReplyReader {
     dialect: Dialect,
     buffer: Vec<u8>,
@@ -152,7 +150,7 @@ impl ReplyReader {
         Ok(())
     }
 
-    /// The next reply that has arrived whole, with the id that it brings if `with_id` asks for it.
+    /// The next complete reply, with its new id if `with_id` is set.
     pub fn next(&mut self, with_id: bool) -> Option<(Kind, Option<Id>)> {
         let rest = &self.buffer[self.start..self.end];
         let length = memchr(b'\n', rest)? + 1;
@@ -196,7 +194,7 @@ fn new_id(line: &[u8], hint: &mut usize) -> Option<Id> {
         .copied()
 }
 
-/// What follows `text` in `line`, which is looked for at `hint` first.
+/// The rest of `line` after `text`. Looks for `text` at `hint` first, and sets `hint` to where it is.
 fn after<'a>(line: &'a [u8], text: &[u8], hint: &mut usize) -> Option<&'a [u8]> {
     let is_there = |rest: &[u8]| rest.starts_with(text);
     if !line.get(*hint..).is_some_and(is_there) {
@@ -205,7 +203,7 @@ fn after<'a>(line: &'a [u8], text: &[u8], hint: &mut usize) -> Option<&'a [u8]> 
     Some(&line[*hint + text.len()..])
 }
 
-/// Reads a reply whose first line is `line_length` bytes long: what it is, and its length.
+/// Reads a reply whose first line has `line_length` bytes. Returns its kind and its whole length.
 fn read_resp(bytes: &[u8], line_length: usize) -> Option<(Kind, usize)> {
     let value_length = "user00000000\r\n".len();
     match &bytes[..line_length] {

@@ -10,9 +10,11 @@ mod store;
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use session_node::protocol::{Incoming, Limits, Reply, ReplyFormat, decode, encode};
+use session_node::ReplyFormat;
+use session_node::session::Policy;
+use session_node::testing::wire::{Incoming, Reply, decode, encode};
 
-use crate::store::{MemoryStore, NOW, Operation, Outcomes, SessionKey, Store};
+use crate::store::{MemoryStore, NOW, Operation, Outcomes, SessionKey, TTL};
 
 /// Live sessions in a store.
 const SESSIONS: usize = 100_000;
@@ -27,7 +29,7 @@ const ESCAPED: &[u8] = br#"{"src":"auth","dest":"session","body":{"type":"create
 fn decoding(criterion: &mut Criterion) {
     for (name, line) in [("decode", VALIDATE), ("decode an escape", ESCAPED)] {
         criterion.bench_function(name, |bencher| {
-            bencher.iter(|| decode(black_box(line), &Limits::default()).is_ok());
+            bencher.iter(|| decode(black_box(line), &Policy::default(), false).is_ok());
         });
     }
 }
@@ -50,7 +52,7 @@ fn applying(criterion: &mut Criterion) {
                 },
                 |batch| {
                     outcomes.clear();
-                    store.apply(NOW, batch, &mut outcomes);
+                    store::apply(&mut store, NOW, batch, &mut outcomes);
                 },
                 BatchSize::SmallInput,
             );
@@ -59,7 +61,7 @@ fn applying(criterion: &mut Criterion) {
     criterion.bench_function("apply 512 creates", |bencher| {
         bencher.iter_batched_ref(
             || (filled_store(), creates(SESSIONS, BATCH), Outcomes::new()),
-            |(store, batch, outcomes)| store.apply(NOW, batch, outcomes),
+            |(store, batch, outcomes)| store::apply(store, NOW, batch, outcomes),
             BatchSize::PerIteration,
         );
     });
@@ -70,13 +72,13 @@ fn creates(first: usize, count: usize) -> Vec<Operation<'static>> {
 }
 
 fn filled_store() -> MemoryStore {
-    let mut store = store::empty();
-    store.apply(NOW, &creates(0, SESSIONS), &mut Outcomes::new());
+    let mut store = MemoryStore::new();
+    store::apply(&mut store, NOW, &creates(0, SESSIONS), &mut Outcomes::new());
     store
 }
 
 fn encoding(criterion: &mut Criterion) {
-    let Ok(Incoming::Request(message)) = decode(VALIDATE, &Limits::default()) else {
+    let Ok(Incoming::Request(message)) = decode(VALIDATE, &Policy::default(), false) else {
         unreachable!("the request is well formed");
     };
     let mut out = Vec::new();
@@ -85,13 +87,14 @@ fn encoding(criterion: &mut Criterion) {
             out.clear();
             let reply = Reply::SessionValid {
                 user_id: black_box("user00000001"),
-                expires_in: black_box(3600),
+                expires_at: black_box(NOW + TTL),
                 data: None,
             };
             encode(
                 &message.return_address,
                 ReplyFormat::Envelope,
                 &reply,
+                NOW,
                 &mut out,
             );
         });

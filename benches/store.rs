@@ -3,13 +3,26 @@
 use std::time::Duration;
 
 pub use session_node::session::{SessionKey, Timestamp};
-pub use session_node::store::{MemoryStore, Operation, Outcomes, Store};
+use session_node::store::{Batch, Policy, Store};
+pub use session_node::store::{MemoryStore, Operation, Outcomes};
 
 pub const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+/// The default lifetime of a session.
 pub const TTL: Duration = Duration::from_secs(3600);
 
-pub fn empty() -> MemoryStore {
-    MemoryStore::new(session_node::store::Policy::default())
+/// Applies operations under the default policy.
+pub fn apply(
+    store: &mut MemoryStore,
+    now: Timestamp,
+    operations: &[Operation<'_>],
+    outcomes: &mut Outcomes,
+) {
+    let batch = Batch {
+        now,
+        policy: &Policy::default(),
+        operations,
+    };
+    store.apply(&batch, outcomes);
 }
 
 /// The key of the session of this number.
@@ -22,9 +35,7 @@ pub fn create(number: usize) -> Operation<'static> {
     Operation::Create {
         key: key(number),
         user: format!("user{number:08}").into(),
-        ttl: TTL,
-        idle_timeout: None,
-        extras: None,
+        options: None,
     }
 }
 

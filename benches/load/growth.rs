@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use crate::options::Sizes;
 use crate::report::{Goal, Limit, Part, table};
 use crate::stats::{Spread, micros, thousands};
-use crate::store::{self, MemoryStore, NOW, Operation, Outcomes, Store, TTL, Timestamp};
+use crate::store::{self, MemoryStore, NOW, Operation, Outcomes, TTL, Timestamp};
 
 /// How many of the slowest calls the table shows.
 const SHOWN: usize = 10;
@@ -172,7 +172,7 @@ struct TimedStore {
 impl TimedStore {
     fn new() -> Self {
         Self {
-            memory: ManuallyDrop::new(store::empty()),
+            memory: ManuallyDrop::new(MemoryStore::new()),
             now: NOW,
             outcomes: Outcomes::new(),
         }
@@ -183,7 +183,7 @@ impl TimedStore {
         let batch = [operation];
         self.outcomes.clear();
         let started = Instant::now();
-        self.memory.apply(self.now, &batch, &mut self.outcomes);
+        store::apply(&mut self.memory, self.now, &batch, &mut self.outcomes);
         started.elapsed()
     }
 }

@@ -5,10 +5,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::Cmd;
 
 use super::batch::Batch;
+use super::commands::Commands;
 use super::places::{Known, Place, UserDigest};
 use super::pointers::{POINTER_SLACK, write_pointer};
 use super::scripts::{self, ScriptName};
-use super::servers::Commands;
 use crate::session::whole_millis;
 use crate::session::{MAX_RETIRED_IDS, OnReuse, OnUserLimit, SessionKey};
 use crate::store::Operation;

@@ -14,10 +14,11 @@ use std::ops::Range;
 
 use redis::Value;
 
+use super::commands::{Answer, Commands};
 use super::options::RedisOptions;
 use super::places::{Place, Places};
 use super::reply::Reply;
-use super::servers::{Answer, Commands, Servers};
+use super::servers::Servers;
 use crate::session::{Policy, SessionKey, Timestamp};
 use crate::store::rules::Counters;
 use crate::store::{Operation, Outcomes, StoreError};

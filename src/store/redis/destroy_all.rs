@@ -7,8 +7,8 @@ use redis::{Value, cmd};
 
 use super::ask::add_session;
 use super::batch::{Batch, read};
+use super::commands::Commands;
 use super::scripts::{self, ScriptName};
-use super::servers::Commands;
 use crate::store::{EventKind, Operation, Outcome, StoreError};
 
 impl Batch<'_> {

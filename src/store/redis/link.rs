@@ -129,14 +129,6 @@ impl Link {
         }
     }
 
-    /// What is said where one server was expected.
-    pub fn is_of_a_cluster(&self) -> String {
-        format!(
-            "{} is part of a cluster, which is named with redis-cluster://",
-            self.name
-        )
-    }
-
     /// Gives the connection up before the next use. Not at once: there may be replies on their way.
     pub fn give_up(&mut self) {
         self.is_given_up = true;

@@ -8,8 +8,10 @@
 
 mod ask;
 mod batch;
+mod commands;
 mod conclude;
 mod destroy_all;
+mod exchange;
 mod link;
 mod options;
 mod places;
@@ -18,6 +20,7 @@ mod reply;
 mod scripts;
 mod servers;
 mod slots;
+mod verdict;
 
 use tracing::{info, warn};
 

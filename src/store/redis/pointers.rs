@@ -8,9 +8,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::{Cmd, Value, cmd};
 
 use super::batch::{Batch, Step, presented};
+use super::commands::Commands;
 use super::places::{Known, Place};
 use super::reply::{Ended, Reply};
-use super::servers::Commands;
 use crate::session::SessionKey;
 use crate::session::whole_millis;
 use crate::store::{Operation, StoreError};
@@ -102,7 +102,7 @@ impl Batch<'_> {
                 needed.push((number, next));
             }
         }
-        if commands.is_empty() {
+        if commands.len() == 0 {
             return;
         }
         let answers = self.servers.exchange(&commands);

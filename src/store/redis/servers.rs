@@ -1,114 +1,41 @@
-//! Commands to one server or to all of a cluster, in pipelines, and what became of each.
+//! Takes commands to one server, or to all servers of a cluster, and brings back their answers.
 //!
-//! The cluster client of the `redis` crate tries commands again by itself, also those of which it cannot know whether
-//! they took effect. A store that says which of the two it was has to send its own: connections, encoding and parsing
-//! are the crate's, slots and redirections are here.
+//! The cluster client of the `redis` crate resends commands by itself, even if they may have taken effect. This store
+//! reports whether a failed command may have taken effect, so it follows slots and redirections itself. It leaves
+//! connections, encoding and parsing to the crate.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
 
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, Value, cmd};
 
+use super::commands::{Answer, Commands};
+use super::exchange::{Exchange, Sending};
 use super::link::Link;
 use super::options::RedisOptions;
-use super::slots::{SLOTS, ranges, slot_of};
+use super::slots::{SLOTS, ranges};
+use super::verdict::{Verdict, name_the_cluster};
 use crate::store::StoreError;
 
-/// How often commands are sent anew because their slots were elsewhere. Each time the node learns where they are.
+/// How often the node sends a command at most. Each time that its slot is elsewhere, the node learns where.
 const MAX_ROUNDS: usize = 6;
+const MOVED_TOO_OFTEN: &str = "the slot moved too often";
 
-/// Commands for the servers, each for one key.
-#[derive(Default)]
-pub struct Commands {
-    bytes: Vec<u8>,
-    keys: String,
-    list: Vec<Command>,
-}
-
-/// One of them: where its bytes are, and its key.
-struct Command {
-    slot: u16,
-    key: Range<usize>,
-    bytes: Range<usize>,
-}
-
-impl Commands {
-    /// Adds a command that concerns `key`.
-    pub fn add(&mut self, key: &str, command: &Cmd) {
-        let (first_of_key, first) = (self.keys.len(), self.bytes.len());
-        self.keys.push_str(key);
-        command.write_packed_command(&mut self.bytes);
-        self.list.push(Command {
-            slot: slot_of(key),
-            key: first_of_key..self.keys.len(),
-            bytes: first..self.bytes.len(),
-        });
-    }
-
-    fn slot(&self, command: usize) -> usize {
-        usize::from(self.list[command].slot)
-    }
-
-    fn key(&self, command: usize) -> &str {
-        &self.keys[self.list[command].key.clone()]
-    }
-
-    fn bytes(&self, command: usize) -> &[u8] {
-        &self.bytes[self.list[command].bytes.clone()]
-    }
-
-    pub fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-}
-
-/// A reply to a command, or why there is none: a reason says what was wrong, and never what was sent.
-pub type Answer = Result<Value, StoreError>;
-
-/// A command on its way.
-#[derive(Clone, Copy)]
-struct Sending {
-    /// Which.
-    command: usize,
-    /// Where to.
-    link: usize,
-    /// Whether the slot is moving, and the server has to be told that we know.
-    asking: bool,
-}
-
-/// What a reply means for its command.
-enum Verdict {
-    Final(Answer),
-    /// Another server has the slot now.
-    Moved(String, u16),
-    /// Another server has this key, while the slot is moving.
-    Ask(String, u16),
-    /// The server has not got the script.
-    Unknown,
-    /// Not here and now, but perhaps where the slot is said to be next time.
-    Elsewhere(String),
-}
-
-/// The servers, with a connection to each that was needed so far.
+/// The servers, with a connection to each that the node has needed so far.
 pub struct Servers {
     options: RedisOptions,
     links: Vec<Link>,
     by_address: BTreeMap<(String, u16), usize>,
-    /// Which link has a slot; empty without a cluster.
+    /// The link of each slot; empty without a cluster.
     slots: Vec<usize>,
-    /// Whether the slots have to be asked for again.
+    /// Whether the node must ask again where the slots are.
     is_outdated: bool,
-    /// The links through which something was sent since [`Servers::forget_used`].
+    /// The links through which the node has sent commands since [`Servers::forget_used`].
     used: Vec<usize>,
 }
 
 impl Servers {
-    /// Connects to the server, or to one of those of the cluster.
+    /// Connects to the server, or to one server of the cluster.
     pub fn connect(options: RedisOptions) -> Result<Self, String> {
         let mut servers = Self {
             links: Vec::new(),
@@ -127,7 +54,7 @@ impl Servers {
             servers.links[0].open(&servers.options)?;
             let slots = servers.ask(0, cmd("CLUSTER").arg("SLOTS"));
             if slots.is_ok_and(|value| ranges(&value, "").is_some()) {
-                return Err(servers.links[0].is_of_a_cluster());
+                return Err(name_the_cluster(servers.links[0].name()));
             }
         }
         Ok(servers)
@@ -145,7 +72,7 @@ impl Servers {
         link
     }
 
-    /// The link to a server of the cluster that another server has named.
+    /// Finds the link to a server of the cluster that another server has named, or adds it.
     fn link_to_address(&mut self, host: &str, port: u16) -> usize {
         let known = &self.options.url.servers()[0];
         let address = match known.addr().clone() {
@@ -164,98 +91,51 @@ impl Servers {
         self.link_to(known.clone().set_addr(address))
     }
 
-    /// Sends all commands, those for one server in one pipeline and in their order, and reads the answers. Those for
-    /// one key take effect in their order, or not at all.
+    /// Sends all commands, those for one server in one pipeline and in their order, and reads the answers. The commands
+    /// for one key take effect in their order or not at all.
     pub fn exchange(&mut self, commands: &Commands) -> Vec<Answer> {
-        let mut answers: Vec<Option<Answer>> = Vec::new();
-        answers.resize_with(commands.len(), || None);
-        let mut left: Vec<(usize, Option<usize>)> =
-            (0..commands.len()).map(|command| (command, None)).collect();
-        let mut why = String::new();
+        let mut exchange = Exchange::of(commands);
         for _ in 0..MAX_ROUNDS {
-            if left.is_empty() {
+            if exchange.is_over() {
                 break;
             }
             if self.is_outdated
-                && let Err(error) = self.find_slots()
+                && let Err(why) = self.find_slots()
             {
-                why = error;
-                break;
+                return exchange.into_answers(Some(why));
             }
-            left = self.round(commands, &left, &mut answers, &mut why);
-            give_up_overtaken(commands, &mut left, &mut answers);
+            self.send_unsent(&mut exchange);
+            exchange.give_up_overtaken();
         }
-        for (command, _) in left {
-            answers[command] = Some(Err(StoreError::NoEffect(why.clone())));
-        }
-        let answer = |answer: Option<_>| answer.expect("every command was answered or is left");
-        answers.into_iter().map(answer).collect()
+        exchange.into_answers(None)
     }
 
-    /// Sends what is left, and says what is left then: which command, and which link it was told to ask.
-    fn round(
-        &mut self,
-        commands: &Commands,
-        left: &[(usize, Option<usize>)],
-        answers: &mut [Option<Answer>],
-        why: &mut String,
-    ) -> Vec<(usize, Option<usize>)> {
-        let mut by_link: BTreeMap<usize, Vec<Sending>> = BTreeMap::new();
-        for &(command, ask) in left {
-            let home = self.slots.get(commands.slot(command)).copied().unwrap_or(0);
-            let link = ask.unwrap_or(home);
-            by_link.entry(link).or_default().push(Sending {
-                command,
-                link,
-                asking: ask.is_some(),
-            });
-        }
-        let mut left = Vec::new();
+    /// Sends what is unsent to all servers, and only then reads their answers, so that the servers work side by side.
+    fn send_unsent(&mut self, exchange: &mut Exchange<'_>) {
+        let mut by_link = exchange.take_unsent(|slot| self.slots.get(slot).copied().unwrap_or(0));
         by_link.retain(|&link, sendings| {
-            match self.send(commands, link, sendings) {
+            let failure = match self.send(exchange.commands, link, sendings) {
                 Ok(()) => return true,
-                Err(StoreError::NoEffect(error)) if !self.slots.is_empty() => {
-                    // Perhaps another server has its slots by now.
-                    self.is_outdated = true;
-                    *why = error;
-                    left.extend(sendings.iter().map(|sending| (sending.command, None)));
-                }
-                Err(failure) => {
-                    for sending in &*sendings {
-                        answers[sending.command] = Some(Err(failure.clone()));
+                Err(failure) => failure,
+            };
+            for &Sending { command, .. } in &*sendings {
+                match &failure {
+                    // Another server may have its slots by now.
+                    StoreError::NoEffect(why) if self.is_cluster() => {
+                        self.is_outdated = true;
+                        exchange.send_again(command, None, why);
                     }
+                    failure => exchange.answer(command, Err(failure.clone())),
                 }
             }
             false
         });
-        for sending in by_link.into_values().flatten() {
-            match self.receive(sending) {
-                Verdict::Final(answer) => answers[sending.command] = Some(answer),
-                Verdict::Moved(host, port) => {
-                    "the slot moved too often".clone_into(why);
-                    let link = self.link_to_address(&host, port);
-                    self.slots[commands.slot(sending.command)] = link;
-                    left.push((sending.command, None));
-                }
-                Verdict::Ask(host, port) => {
-                    "the slot moved too often".clone_into(why);
-                    let link = self.link_to_address(&host, port);
-                    left.push((sending.command, Some(link)));
-                }
-                Verdict::Unknown => {
-                    "the server does not keep its scripts".clone_into(why);
-                    self.links[sending.link].knows_scripts = false;
-                    left.push((sending.command, None));
-                }
-                Verdict::Elsewhere(error) => {
-                    self.is_outdated = !self.slots.is_empty();
-                    *why = error;
-                    left.push((sending.command, None));
-                }
+        for (link, sendings) in by_link {
+            for sending in sendings {
+                let verdict = self.receive(link, sending);
+                self.follow(verdict, link, sending.command, exchange);
             }
         }
-        left.sort_unstable_by_key(|(command, _)| *command);
-        left
     }
 
     fn send(
@@ -266,7 +146,7 @@ impl Servers {
     ) -> Result<(), StoreError> {
         let mut bytes = Vec::new();
         for sending in sendings {
-            if sending.asking {
+            if sending.asking.is_some() {
                 cmd("ASKING").write_packed_command(&mut bytes);
             }
             bytes.extend_from_slice(commands.bytes(sending.command));
@@ -279,60 +159,60 @@ impl Servers {
         link.send(&bytes).map_err(StoreError::MayHaveTakenEffect)
     }
 
-    fn receive(&mut self, sending: Sending) -> Verdict {
-        let is_cluster = !self.slots.is_empty();
-        let link = &mut self.links[sending.link];
-        if sending.asking
-            && let Err(why) = link.receive()
-        {
-            return Verdict::Final(Err(StoreError::MayHaveTakenEffect(why)));
-        }
-        let error = match link.receive() {
-            Ok(Value::ServerError(error)) => error,
-            Ok(value) => return Verdict::Final(Ok(value)),
-            Err(why) => return Verdict::Final(Err(StoreError::MayHaveTakenEffect(why))),
+    fn receive(&mut self, link: usize, sending: Sending) -> Verdict {
+        let is_cluster = self.is_cluster();
+        let link = &mut self.links[link];
+        let answer_to_asking = match sending.asking {
+            Some(_) => link.receive().map(drop),
+            None => Ok(()),
         };
-        let address = |details: Option<&str>| {
-            let (host, port) = details?.rsplit_once(' ')?.1.rsplit_once(':')?;
-            // No host is that of the server which says so.
-            let host = if host.is_empty() { link.host() } else { host };
-            Some((host.to_owned(), port.parse().ok()?))
-        };
-        let details = error.details();
-        let why = format!(
-            "{}: {} {}",
-            link.name(),
-            error.code(),
-            details.unwrap_or_default()
-        );
-        match error.code() {
-            "MOVED" if !is_cluster => {
-                Verdict::Final(Err(StoreError::NoEffect(link.is_of_a_cluster())))
+        match answer_to_asking.and_then(|()| link.receive()) {
+            Ok(Value::ServerError(error)) => {
+                Verdict::on(&error, link.name(), link.host(), is_cluster)
             }
-            "MOVED" => match address(details) {
-                Some((host, port)) => Verdict::Moved(host, port),
-                None => Verdict::Elsewhere(why),
-            },
-            "ASK" => match address(details) {
-                Some((host, port)) => Verdict::Ask(host, port),
-                None => Verdict::Elsewhere(why),
-            },
-            "NOSCRIPT" => Verdict::Unknown,
-            "READONLY" | "CLUSTERDOWN" | "MASTERDOWN" if is_cluster => Verdict::Elsewhere(why),
-            // A server that has become a replica: the name may lead to another one by now.
-            "READONLY" => {
-                link.give_up();
-                Verdict::Final(Err(StoreError::NoEffect(why)))
-            }
-            "CLUSTERDOWN" | "MASTERDOWN" | "LOADING" | "OOM" | "NOREPLICAS" | "MISCONF"
-            | "NOPERM" | "NOAUTH" | "BUSY" | "TRYAGAIN" | "WRONGTYPE" => {
-                Verdict::Final(Err(StoreError::NoEffect(why)))
-            }
-            _ => Verdict::Final(Err(StoreError::MayHaveTakenEffect(why))),
+            Ok(value) => Verdict::Final(Ok(value)),
+            Err(why) => Verdict::Final(Err(StoreError::MayHaveTakenEffect(why))),
         }
     }
 
-    /// Asks the servers that are known, one after the other, who has which slots.
+    /// Does with a command what the verdict on it says.
+    fn follow(
+        &mut self,
+        verdict: Verdict,
+        link: usize,
+        command: usize,
+        exchange: &mut Exchange<'_>,
+    ) {
+        match verdict {
+            Verdict::Final(answer) => exchange.answer(command, answer),
+            Verdict::Moved(host, port) => {
+                self.slots[exchange.commands.slot(command)] = self.link_to_address(&host, port);
+                exchange.send_again(command, None, MOVED_TOO_OFTEN);
+            }
+            Verdict::Ask(host, port) => {
+                let link = self.link_to_address(&host, port);
+                exchange.send_again(command, Some(link), MOVED_TOO_OFTEN);
+            }
+            Verdict::NoScript => {
+                self.links[link].knows_scripts = false;
+                exchange.send_again(command, None, "the server does not keep its scripts");
+            }
+            Verdict::Elsewhere(why) => {
+                self.is_outdated = self.is_cluster();
+                exchange.send_again(command, None, &why);
+            }
+            Verdict::Demoted(why) => {
+                self.links[link].give_up();
+                exchange.answer(command, Err(StoreError::NoEffect(why)));
+            }
+        }
+    }
+
+    fn is_cluster(&self) -> bool {
+        !self.slots.is_empty()
+    }
+
+    /// Asks one known server after the other where the slots are, until one says so.
     fn find_slots(&mut self) -> Result<(), String> {
         let mut why = String::new();
         for link in 0..self.links.len() {
@@ -359,8 +239,8 @@ impl Servers {
         Err(why)
     }
 
-    /// Whether a server makes room by forgetting sessions that have not ended, and by which rule; none where it does
-    /// not, or does not say.
+    /// The rule by which the server forgets live sessions when its memory is full; `None` if it forgets none, or does
+    /// not say.
     pub fn eviction(&mut self) -> Option<String> {
         let info = self.ask(0, cmd("INFO").arg("memory")).ok()?;
         let text = match info {
@@ -374,7 +254,7 @@ impl Servers {
         (policy != "noeviction").then(|| policy.to_owned())
     }
 
-    /// Waits until enough replicas hold what was sent since [`Servers::forget_used`].
+    /// Waits until enough replicas hold what the node has sent since [`Servers::forget_used`].
     pub fn wait_for_replicas(&mut self) -> Result<(), String> {
         let wanted = self.options.wait_replicas;
         let timeout = self.options.wait_timeout;
@@ -396,12 +276,12 @@ impl Servers {
         Ok(())
     }
 
-    /// From here on something is sent that replicas may have to hold.
+    /// Starts a batch: replicas need to hold only what the node sends from here on.
     pub fn forget_used(&mut self) {
         self.used.clear();
     }
 
-    /// The links on which all keys are.
+    /// The links to the servers that together hold all keys.
     pub fn primaries(&mut self) -> Result<Vec<usize>, StoreError> {
         if self.is_outdated {
             self.find_slots().map_err(StoreError::NoEffect)?;
@@ -412,36 +292,10 @@ impl Servers {
         Ok(if links.is_empty() { vec![0] } else { links })
     }
 
-    /// Asks one server something that is about no key.
+    /// Sends one server a command that concerns no key.
     pub fn ask(&mut self, link: usize, command: &Cmd) -> Result<Value, String> {
         self.links[link].ask(&self.options, command)
     }
-}
-
-/// Answers those of what is left that something later for the same key has overtaken: sent again, they would take
-/// effect out of order, and a session could begin after the end of all of its user's.
-fn give_up_overtaken(
-    commands: &Commands,
-    left: &mut Vec<(usize, Option<usize>)>,
-    answers: &mut [Option<Answer>],
-) {
-    if left.is_empty() {
-        return;
-    }
-    let mut latest = HashMap::new();
-    for (command, answer) in answers.iter().enumerate() {
-        if matches!(answer, Some(Ok(_) | Err(StoreError::MayHaveTakenEffect(_)))) {
-            latest.insert(commands.key(command), command);
-        }
-    }
-    left.retain(|&(command, _)| {
-        let is_overtaken = latest.get(commands.key(command)) > Some(&command);
-        if is_overtaken {
-            let why = "a later command was carried out before it could be sent again";
-            answers[command] = Some(Err(StoreError::NoEffect(why.to_owned())));
-        }
-        !is_overtaken
-    });
 }
 
 fn host_and_port(info: &ConnectionInfo) -> Option<(&str, u16)> {

@@ -1,5 +1,7 @@
+-- Repeats `create` and `keep_to_limit`.
 -- ARGV: handle, key, user, lifetime, idle timeout or 0, data or '', binding or '', limit of the user's sessions or 0,
--- '1' to reject a session beyond it. Answers C with when the session expires, or L.
+-- '1' to reject a session beyond the limit.
+-- Answers C with the session's expiry, or L with the limit.
 
 local handle, key, user = ARGV[1], ARGV[2], ARGV[3]
 local limit = tonumber(ARGV[8])
@@ -7,11 +9,11 @@ local limit = tonumber(ARGV[8])
 if limit > 0 then
   local live = live_sessions()
   if #live >= limit then
-    if ARGV[9] == '1' then return answer('L', user) end
+    if ARGV[9] == '1' then return answer('L', user, limit) end
     for at = 1, #live + 1 - limit do finish(live[at], 'e') end
   end
 else
-  -- Expired sessions of a user who never is without one get fewer: more are looked at than begin.
+  -- A create adds one session, so looking at two shrinks the backlog of a user who always has live sessions.
   for _, field in ipairs(call('HRANDFIELD', all, 2)) do
     local other = #field == 17 and read(string.sub(field, 2))
     if other and expires(other) <= now then finish(other, 'x') end
@@ -19,7 +21,7 @@ else
 end
 settle()
 
--- A key that is taken: this session replaces the one that had it.
+-- If another session has the key, this one replaces it.
 call('HDEL', all, 'd' .. handle, 'b' .. handle, 'r' .. handle)
 local session = {
   handle = handle, key = key, order = call('HINCRBY', all, 'n', 1),
@@ -30,4 +32,5 @@ if ARGV[6] ~= '' then call('HSET', all, 'd' .. handle, ARGV[6]) end
 if ARGV[7] ~= '' then call('HSET', all, 'b' .. handle, ARGV[7]) end
 if call('PEXPIRETIME', all) < 0 then call('PEXPIREAT', all, expires(session)) end
 write(session)
-return {'C', user, expires(session), 0, false, ended}
+-- The hash is settled already: to settle it again would read all sessions of the user again.
+return {'C', user, ended, {expires(session)}}

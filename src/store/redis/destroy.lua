@@ -1,6 +1,8 @@
--- ARGV: handle, key, grace, revoke. Ends the session that the key stands for. Answers D.
+-- Repeats `destroy_presented`.
+-- ARGV: handle, key, grace, revoke.
+-- Answers D.
 
 local user, head = name_and_head()
-local session = present(head)
+local session = resolve(head)
 if session then finish(session, 'i') end
 return answer('D', user)

@@ -1,4 +1,6 @@
--- ARGV: handle. Ends the user's session of this name. Answers D.
+-- Repeats `destroy_by_handle`.
+-- ARGV: handle.
+-- Answers D.
 
 local user, head = name_and_head()
 local session = head and unpack_head(ARGV[1], head)

@@ -1,4 +1,6 @@
--- ARGV: handle and key of a session to spare, or ''. Ends all others of the user. Answers D with how many.
+-- Repeats `destroy_user`.
+-- ARGV: handle and key of the session to spare, or '' twice.
+-- Answers M with how many sessions it destroyed.
 
 local user = call('HGET', all, 'u')
 local count = 0
@@ -8,4 +10,4 @@ for _, session in ipairs(live_sessions()) do
     count = count + 1
   end
 end
-return answer('D', user, count)
+return answer('M', user, count)

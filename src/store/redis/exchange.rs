@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
 
-use super::commands::{Answer, Commands};
+use super::command::{Answer, Command};
 use crate::store::StoreError;
 
 /// A command on its way to a server.
@@ -16,23 +16,21 @@ pub struct Sending {
 
 /// Commands, and the answers that have come so far.
 pub struct Exchange<'c> {
-    pub commands: &'c Commands,
+    pub commands: &'c [Command],
     answers: Vec<Option<Answer>>,
     unsent: Vec<Sending>,
     /// Why something is still to be sent.
-    why: String,
+    pub why: String,
 }
 
 impl<'c> Exchange<'c> {
-    pub fn of(commands: &'c Commands) -> Self {
-        let sending = |command| Sending {
-            command,
-            asking: None,
-        };
+    pub fn of(commands: &'c [Command]) -> Self {
+        let asking = None;
+        let all = 0..commands.len();
         Self {
             commands,
-            answers: (0..commands.len()).map(|_| None).collect(),
-            unsent: (0..commands.len()).map(sending).collect(),
+            answers: all.clone().map(|_| None).collect(),
+            unsent: all.map(|command| Sending { command, asking }).collect(),
             why: String::new(),
         }
     }
@@ -41,16 +39,13 @@ impl<'c> Exchange<'c> {
         self.unsent.is_empty()
     }
 
-    /// Takes what is to be sent, divided by link and in the order of the commands. `link_of` says where a slot is.
-    pub fn take_unsent(
-        &mut self,
-        link_of: impl Fn(usize) -> usize,
-    ) -> BTreeMap<usize, Vec<Sending>> {
+    /// Takes what is to be sent, divided by link and in the order of the commands. `home` finds the link of a key.
+    pub fn take_unsent(&mut self, home: impl Fn(&str) -> usize) -> BTreeMap<usize, Vec<Sending>> {
         let mut by_link: BTreeMap<usize, Vec<Sending>> = BTreeMap::new();
         self.unsent.sort_unstable_by_key(|sending| sending.command);
         for sending in mem::take(&mut self.unsent) {
-            let home = || link_of(self.commands.slot(sending.command));
-            let link = sending.asking.unwrap_or_else(home);
+            let key = &self.commands[sending.command].key;
+            let link = sending.asking.unwrap_or_else(|| home(key));
             by_link.entry(link).or_default().push(sending);
         }
         by_link
@@ -75,27 +70,26 @@ impl<'c> Exchange<'c> {
         let mut latest = HashMap::new();
         for (command, answer) in self.answers.iter().enumerate() {
             if matches!(answer, Some(Ok(_) | Err(StoreError::MayHaveTakenEffect(_)))) {
-                latest.insert(self.commands.key(command), command);
+                latest.insert(&self.commands[command].key, command);
             }
         }
-        let (commands, answers) = (self.commands, &mut self.answers);
-        self.unsent.retain(|&Sending { command, .. }| {
-            let is_overtaken = latest.get(commands.key(command)) > Some(&command);
-            if is_overtaken {
+        for sending in mem::take(&mut self.unsent) {
+            let command = sending.command;
+            if latest.get(&self.commands[command].key) > Some(&command) {
                 let why = "a later command was carried out before it could be sent again";
-                answers[command] = Some(Err(StoreError::NoEffect(why.to_owned())));
+                self.answers[command] = Some(Err(StoreError::NoEffect(why.to_owned())));
+            } else {
+                self.unsent.push(sending);
             }
-            !is_overtaken
-        });
+        }
     }
 
-    /// Ends the exchange. `failure` says why the node cannot send any more, if it is not the reason of each command.
-    pub fn into_answers(mut self, failure: Option<String>) -> Vec<Answer> {
-        let why = failure.unwrap_or(self.why);
-        for sending in self.unsent {
-            self.answers[sending.command] = Some(Err(StoreError::NoEffect(why.clone())));
-        }
-        let answer = |answer: Option<_>| answer.expect("every command was answered or is unsent");
-        self.answers.into_iter().map(answer).collect()
+    /// Ends the exchange: what is unsent had no effect.
+    pub fn into_answers(self) -> Vec<Answer> {
+        let unsent = || Err(StoreError::NoEffect(self.why.clone()));
+        let answers = self.answers.into_iter();
+        answers
+            .map(|answer| answer.unwrap_or_else(unsent))
+            .collect()
     }
 }

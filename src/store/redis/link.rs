@@ -1,4 +1,4 @@
-//! The connection to one server, which is made when it is needed and made again after it broke.
+//! The connection to one server. The node makes it when it needs it, and again after it broke.
 
 use std::mem;
 use std::time::{Duration, Instant};
@@ -8,25 +8,33 @@ use redis::{Client, Cmd, Connection, ConnectionAddr, ConnectionInfo, RedisError,
 use super::options::{RedisOptions, address};
 use super::scripts;
 
-/// For how long nothing is tried after a connection could not be made: doubled each time, up to the second.
+/// How long the node tries nothing after it could not connect. Each failure doubles the pause, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// After how long without use a connection is tried before something is entrusted to it: the server may have gone
-/// meanwhile, and of what is written to a dead connection nobody can say whether it had an effect.
-const TRIED_AFTER: Duration = Duration::from_secs(1);
+/// After how long without use the node tests a connection before it sends commands. The server may have gone meanwhile,
+/// and nobody can say whether a command that was written to a dead connection took effect.
+const TESTED_AFTER: Duration = Duration::from_secs(1);
 
-/// One server, and the connection to it while there is one.
+/// A server, and the connection to it while there is one.
 pub struct Link {
     info: ConnectionInfo,
-    name: String,
+    /// The host and the port.
+    pub name: String,
     connection: Option<Connection>,
     used_at: Instant,
-    /// Whether the server was made to know the scripts since the connection was made.
+    /// Whether the node has loaded the scripts since it connected.
     pub knows_scripts: bool,
-    is_given_up: bool,
-    /// After a failure: for how long not to try again, since when, and what was wrong.
-    failed: Option<(Duration, Instant, String)>,
+    /// Whether the node closes the connection before the next use. Not at once, as replies may be on their way.
+    pub is_given_up: bool,
+    failed: Option<Failure>,
+}
+
+/// Why the node could not connect, and when it may try again.
+struct Failure {
+    at: Instant,
+    pause: Duration,
+    why: String,
 }
 
 impl Link {
@@ -42,11 +50,6 @@ impl Link {
         }
     }
 
-    /// The host and the port.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     pub fn host(&self) -> &str {
         match self.info.addr() {
             ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host,
@@ -54,55 +57,50 @@ impl Link {
         }
     }
 
-    /// Makes the connection if there is none.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be made, or could not a moment ago: nothing was sent then.
+    /// Connects if there is no connection. A failure, also one of a moment ago, means that nothing was sent.
     pub fn open(&mut self, options: &RedisOptions) -> Result<(), String> {
         if mem::take(&mut self.is_given_up) {
             self.connection = None;
         }
-        if self.connection.is_some() && self.used_at.elapsed() > TRIED_AFTER {
+        if self.connection.is_some() && self.used_at.elapsed() > TESTED_AFTER {
             let _ = self.request(&cmd("PING"));
         }
         if self.connection.is_some() && self.knows_scripts {
             return Ok(());
         }
-        if let Some((pause, since, why)) = &self.failed
-            && since.elapsed() < *pause
+        if let Some(failure) = &self.failed
+            && failure.at.elapsed() < failure.pause
         {
-            return Err(why.clone());
+            return Err(failure.why.clone());
         }
-        match self.make(options) {
-            Ok(()) => {
-                self.failed = None;
-                Ok(())
-            }
-            Err(error) => {
-                self.connection = None;
-                let why = self.explain(&error);
-                let pause = match &self.failed {
-                    Some((pause, ..)) => (*pause * 2).min(LONGEST_PAUSE),
-                    None => FIRST_PAUSE,
-                };
-                self.failed = Some((pause, Instant::now(), why.clone()));
-                Err(why)
-            }
-        }
+        let Err(error) = self.connect(options) else {
+            self.failed = None;
+            return Ok(());
+        };
+        self.connection = None;
+        let why = self.explain(&error);
+        let longer = |failure: &Failure| (failure.pause * 2).min(LONGEST_PAUSE);
+        self.failed = Some(Failure {
+            at: Instant::now(),
+            pause: self.failed.as_ref().map_or(FIRST_PAUSE, longer),
+            why: why.clone(),
+        });
+        Err(why)
     }
 
-    fn make(&mut self, options: &RedisOptions) -> Result<(), RedisError> {
-        if self.connection.is_none() {
-            let client = Client::open(self.info.clone())?;
-            let connection = client.get_connection_with_timeout(options.connect_timeout)?;
-            connection.set_read_timeout(Some(options.response_timeout))?;
-            connection.set_write_timeout(Some(options.response_timeout))?;
-            self.connection = Some(connection);
-        }
-        let connection = self.connection.as_mut().expect("it was just made");
-        let mut bytes = Vec::new();
-        let mut count = 0;
+    /// Connects if there is no connection, and loads the scripts.
+    fn connect(&mut self, options: &RedisOptions) -> Result<(), RedisError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => {
+                let client = Client::open(self.info.clone())?;
+                let connection = client.get_connection_with_timeout(options.connect_timeout)?;
+                connection.set_read_timeout(Some(options.response_timeout))?;
+                connection.set_write_timeout(Some(options.response_timeout))?;
+                none.insert(connection)
+            }
+        };
+        let (mut bytes, mut count) = (Vec::new(), 0);
         for command in scripts::load() {
             command.write_packed_command(&mut bytes);
             count += 1;
@@ -129,26 +127,15 @@ impl Link {
         }
     }
 
-    /// Gives the connection up before the next use. Not at once: there may be replies on their way.
-    pub fn give_up(&mut self) {
-        self.is_given_up = true;
-    }
-
-    /// Sends what is encoded already. To be followed by as many calls of [`Link::receive`] as there are commands.
-    ///
-    /// # Errors
-    ///
-    /// When not all of it could be sent. The connection is given up then.
+    /// Sends encoded commands. The caller then calls [`Link::receive`] once for each. After a failure, the node closes
+    /// the connection.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.used_at = Instant::now();
         self.with_connection(|connection| connection.send_packed_command(bytes))
     }
 
-    /// Reads one reply.
-    ///
-    /// # Errors
-    ///
-    /// When none came in time. The connection is given up then, so that no reply is taken for another's.
+    /// Reads one reply. If none comes in time, the node closes the connection, so that no command gets the reply of
+    /// another.
     pub fn receive(&mut self) -> Result<Value, String> {
         self.with_connection(Connection::recv_response)
     }
@@ -174,21 +161,14 @@ impl Link {
         }
     }
 
-    /// Asks one thing, on a connection that is made if need be.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be asked, or the server says no.
+    /// Connects if there is no connection, and sends one command. Fails also if the server refuses it.
     pub fn ask(&mut self, options: &RedisOptions, command: &Cmd) -> Result<Value, String> {
         self.open(options)?;
         self.request(command)
     }
 
-    /// Asks something on the connection that was used last, and waits for up to `longest`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Link::ask`], and when that connection is lost: another one would not know what was sent on it.
+    /// Sends one command on the connection that the node used last, since no other knows what was sent on it, and waits
+    /// up to `longest` for the reply.
     pub fn ask_for_longer(
         &mut self,
         options: &RedisOptions,
@@ -197,9 +177,8 @@ impl Link {
     ) -> Result<Value, String> {
         self.with_connection(|connection| connection.set_read_timeout(Some(longest)))?;
         let value = self.request(command);
-        self.with_connection(|connection| {
-            connection.set_read_timeout(Some(options.response_timeout))
-        })?;
+        let usual = Some(options.response_timeout);
+        self.with_connection(|connection| connection.set_read_timeout(usual))?;
         value
     }
 }

@@ -1,31 +1,35 @@
 //! Sessions on a Redis or Valkey server, or on a cluster of them, that many nodes share.
 //!
-//! All of a user is one hash in one slot, and each operation is one script on it: [`scripts`] has the rules, which
-//! every other store has in Rust, because only the server can decide for all nodes at once, by its own clock. Which
-//! user a key leads to is in a pointer ([`places`], [`pointers`]). [`batch`] says in which steps: it turns operations
-//! into commands ([`ask`]) and answers into outcomes ([`conclude`]). [`servers`] takes them there and back, one
-//! pipeline for all that a batch asks of a server.
+//! One hash in one slot holds all of a user, and each operation is one script on that hash. Only the server can decide
+//! for all nodes at once, by its own clock, so the [`scripts`] repeat in Lua the rules that other stores have in Rust.
+//! A pointer leads from a session's key to the user's hash ([`pointers`], [`places`]).
+//!
+//! The [`executor`] carries out a batch: it finds places ([`lookup`]), runs scripts ([`requests`]), updates pointers
+//! ([`upkeep`]), and reports what the replies say ([`reply`], [`report`]). [`servers`] takes the commands to the
+//! servers and brings back the answers, in one pipeline per server.
 
-mod ask;
-mod batch;
-mod commands;
-mod conclude;
-mod destroy_all;
+mod command;
+mod destroyer;
 mod exchange;
+mod executor;
 mod link;
+mod lookup;
 mod options;
 mod places;
 mod pointers;
 mod reply;
+mod report;
+mod requests;
 mod scripts;
 mod servers;
 mod slots;
-mod verdict;
+mod upkeep;
 
 use tracing::{info, warn};
 
-use self::batch::Batch;
-use self::places::Places;
+use self::executor::Executor;
+use self::pointers::Pointers;
+use self::report::Report;
 use self::servers::Servers;
 use super::rules::Counters;
 use super::{Operation, Outcomes, Policy, Store};
@@ -36,26 +40,24 @@ pub use options::{RedisOptions, RedisUrl, RedisUrlError};
 
 /// Sessions on Redis or Valkey.
 pub struct RedisStore {
-    options: RedisOptions,
-    policy: Policy,
-    servers: Servers,
-    places: Places,
+    url: RedisUrl,
+    executor: Executor,
     counters: Counters,
     outage: Outage,
 }
 
-/// Why there is no store. Names the server, and never a password.
+/// Why the node cannot open the store. Names the server, and never a password.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct RedisConnectError(String);
 
 impl RedisStore {
-    /// The sessions on these servers. The server keeps no count of all: [`Policy::max_sessions`] has no say, its own
-    /// `maxmemory` has.
+    /// Opens the store on these servers. Nobody counts the sessions of all nodes, so the servers' `maxmemory` limits
+    /// them instead of [`Policy::max_sessions`].
     ///
     /// # Errors
     ///
-    /// When no server can be reached, does not let the node in, or does not understand its scripts.
+    /// When the node reaches no server, or the server refuses the node or its scripts.
     pub fn connect(options: RedisOptions, policy: Policy) -> Result<Self, RedisConnectError> {
         let mut servers = Servers::connect(options.clone()).map_err(RedisConnectError)?;
         if let Some(policy) = servers.eviction() {
@@ -66,21 +68,24 @@ impl RedisStore {
             );
         }
         Ok(Self {
-            options,
-            policy,
-            servers,
-            places: Places::default(),
+            url: options.url,
+            executor: Executor {
+                policy,
+                servers,
+                pointers: Pointers::new(options.prefix),
+            },
             counters: Counters::default(),
             outage: Outage::default(),
         })
     }
 
-    fn report(&mut self, failure: Option<&str>) {
+    /// Tells the operator when a failure begins, and when it ends.
+    fn tell(&mut self, failure: Option<&str>) {
         match (self.outage.note(failure.is_some()), failure) {
             (Some(Turn::Begins), Some(why)) => {
                 warn!("--store: requests are answered with errors: {why}");
             }
-            (Some(Turn::Ends), _) => info!("--store: {} works again", self.options.url),
+            (Some(Turn::Ends), _) => info!("--store: {} works again", self.url),
             _ => {}
         }
     }
@@ -88,33 +93,20 @@ impl RedisStore {
 
 impl Store for RedisStore {
     fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
-        self.servers.forget_used();
-        let mut failure = None;
-        // To end all sessions is many steps: what stands before it in the batch comes before, and what after it after.
-        for part in batch.split_inclusive(|operation| matches!(operation, Operation::DestroyAll)) {
-            let mut batch = Batch {
-                now,
-                options: &self.options,
-                policy: &self.policy,
-                servers: &mut self.servers,
-                places: &mut self.places,
-                counters: &mut self.counters,
-                outcomes,
-                failure: &mut failure,
-            };
-            match part.split_last() {
-                Some((Operation::DestroyAll, before)) => {
-                    batch.carry_out(before);
-                    batch.destroy_all();
-                }
-                _ => batch.carry_out(part),
-            }
-        }
+        let mut report = Report {
+            now,
+            counters: &mut self.counters,
+            outcomes,
+            failure: None,
+        };
+        self.executor.carry_out(batch, &mut report);
+        let failure = report.failure;
+        // Stats asks no server, so a batch of nothing else says nothing about one.
         if batch
             .iter()
             .any(|operation| !matches!(operation, Operation::Stats))
         {
-            self.report(failure.as_deref());
+            self.tell(failure.as_deref());
         }
     }
 }

@@ -1,16 +1,16 @@
-//! Which servers to use, and how.
+//! The operator's choice of servers, and how the node uses them.
 
 use std::fmt;
 use std::time::Duration;
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
-/// Where the servers are, and who the node is to them.
+/// The addresses of the servers, and the node's name and password.
 #[derive(Clone)]
 pub struct RedisUrl {
     scheme: &'static str,
-    servers: Vec<ConnectionInfo>,
-    is_cluster: bool,
+    pub(super) servers: Vec<ConnectionInfo>,
+    pub(super) is_cluster: bool,
 }
 
 /// Why a text is not a [`RedisUrl`]. Never repeats it, since it may hold a password.
@@ -18,26 +18,26 @@ pub struct RedisUrl {
 #[error("{0}")]
 pub struct RedisUrlError(String);
 
-/// The servers to use, and how.
+/// The choice of servers, and how the node uses them.
 #[derive(Clone)]
 pub struct RedisOptions {
-    /// Where they are.
+    /// The servers.
     pub url: RedisUrl,
-    /// What the names of all keys begin with, so that several applications can share a server. All nodes that share
-    /// sessions have the same one. Letters, digits and `:`, `-`, `_`, `.`: see [`RedisOptions::is_prefix`].
+    /// What the names of all keys begin with, so that several applications can share a server. Nodes that share
+    /// sessions have the same prefix. [`RedisOptions::is_prefix`] says what it may hold.
     pub prefix: String,
-    /// For how long to wait for a connection.
+    /// How long the node waits for a connection.
     pub connect_timeout: Duration,
-    /// For how long to wait for a reply.
+    /// How long the node waits for a reply.
     pub response_timeout: Duration,
-    /// By how many replicas a change has to be held before it is reported; 0 to wait for none.
+    /// How many replicas must hold a change before the node reports it.
     pub wait_replicas: u32,
-    /// For how long to wait for them.
+    /// How long the node waits for replicas.
     pub wait_timeout: Duration,
 }
 
 impl RedisUrl {
-    /// The schemes that are understood.
+    /// The schemes that the node understands.
     pub const SCHEMES: [&str; 6] = [
         "redis",
         "rediss",
@@ -67,41 +67,28 @@ impl RedisUrl {
             let info = format!("{scheme}://{rest}").into_connection_info();
             info.map_err(|_| wrong(expected))
         };
-        if !scheme.ends_with("-cluster") {
-            return Ok(Self {
-                scheme,
-                servers: vec![parse(rest)?],
-                is_cluster: false,
-            });
-        }
-        let (identity, hosts) = match rest.rsplit_once('@') {
-            Some((identity, hosts)) => (format!("{identity}@"), hosts),
-            None => (String::new(), rest),
+        let is_cluster = scheme.ends_with("-cluster");
+        let servers = if is_cluster {
+            // The user and the password, with the `@` behind them.
+            let (identity, hosts) = rest.split_at(rest.rfind('@').map_or(0, |at| at + 1));
+            let server = |host| parse(&format!("{identity}{host}"));
+            hosts.split(',').map(server).collect::<Result<_, _>>()?
+        } else {
+            vec![parse(rest)?]
         };
-        let servers = hosts
-            .split(',')
-            .map(|host| parse(&format!("{identity}{host}")))
-            .collect::<Result<Vec<_>, _>>()?;
-        if servers.iter().any(|info| info.redis_settings().db() != 0) {
+        let is_other = |info: &ConnectionInfo| info.redis_settings().db() != 0;
+        if is_cluster && servers.iter().any(is_other) {
             return Err(wrong("a cluster has no database but 0"));
         }
         Ok(Self {
             scheme,
             servers,
-            is_cluster: true,
+            is_cluster,
         })
-    }
-
-    pub(super) fn servers(&self) -> &[ConnectionInfo] {
-        &self.servers
-    }
-
-    pub(super) fn is_cluster(&self) -> bool {
-        self.is_cluster
     }
 }
 
-/// Without user and password.
+/// Shows no user and no password.
 impl fmt::Display for RedisUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}://", self.scheme)?;
@@ -113,7 +100,7 @@ impl fmt::Display for RedisUrl {
     }
 }
 
-/// So that no test or log shows a password by accident.
+/// Shows no password in a test or a log either.
 impl fmt::Debug for RedisUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
@@ -121,7 +108,7 @@ impl fmt::Debug for RedisUrl {
 }
 
 impl RedisOptions {
-    /// These servers, with the defaults for the rest.
+    /// Takes these servers, and the defaults for the rest.
     pub fn new(url: RedisUrl) -> Self {
         Self {
             url,
@@ -133,14 +120,15 @@ impl RedisOptions {
         }
     }
 
-    /// Whether `text` can be a prefix: what means something in a pattern or to a cluster cannot be in it.
+    /// Whether `text` can be a prefix: letters, digits, `:`, `-`, `_` and `.`, which mean nothing in a pattern or to a
+    /// cluster.
     pub fn is_prefix(text: &str) -> bool {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.".contains(&byte);
         text.len() <= 64 && text.bytes().all(is_plain)
     }
 }
 
-/// The host and the port of a server, for people.
+/// Shows the host and the port of a server.
 pub fn address(server: &ConnectionInfo) -> String {
     match server.addr() {
         ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {

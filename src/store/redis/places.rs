@@ -1,8 +1,8 @@
-//! What a node remembers of where sessions are.
+//! The places of sessions on the servers, and a node's memory of them.
 //!
-//! All of one user is in one place on the servers, so that an operation is one script in one place. Which user's place
-//! a key leads to is written in a pointer, a key of its own. A pointer never changes and decides nothing: whether a
-//! session is live is known in its place alone. So a node may remember pointers.
+//! One hash holds all sessions of a user, so that an operation is one script on one hash. A pointer, a key of its own,
+//! says which user's hash a session's key leads to. A pointer never changes, and only the hash decides whether the
+//! session is live. So a node may remember pointers.
 
 use std::collections::HashMap;
 use std::mem;
@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use crate::session::{Handle, SessionKey, Timestamp, truncated_digest};
 
-/// How many keys one of the two halves of the memory holds: 100,000 sessions in use at the same time are at home in
-/// it, for some 30 MB.
+/// How many keys each of the two halves of the memory holds: enough for 100,000 sessions in use at the same time, in
+/// some 30 MB.
 const HALF: usize = 1 << 17;
 
-/// For how long a node goes by its memory. Where servers have lost a pointer, as in a failover, a node that remembers
-/// it and one that does not would otherwise disagree on whether its id leads to a session.
+/// For how long a node trusts its memory. A failover can lose a pointer on the servers. Without this bound, a node that
+/// remembers the pointer would disagree for good with a node that does not.
 const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 
-/// A user's name to the servers: a digest, since a name may hold anything.
+/// Stands for a user in the name of their hash. A user's name itself may hold anything, so this is its digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UserDigest([u8; 16]);
 
@@ -32,25 +32,41 @@ impl UserDigest {
     }
 }
 
-/// Where a session is: with whom, and which of theirs.
+/// The place of a session: whose hash holds it, and under which handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub user: UserDigest,
     pub handle: Handle,
 }
 
-/// A place as a node remembers it.
+/// What a node remembers of a pointer.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
     pub place: Place,
-    /// Until when the pointer stays on the servers, by the clock of this node.
+    /// Until when the pointer stays on the servers, by this node's clock.
     pub pointer_until: Timestamp,
-    /// Since when it is known that the pointer is there.
-    pub since: Timestamp,
+    /// When the node last read or wrote the pointer.
+    since: Timestamp,
+}
+
+impl Known {
+    /// A pointer that the node reads or writes at `now`, and that stays for as long as `stay`.
+    pub fn new(place: Place, now: Timestamp, stay: Duration) -> Self {
+        Self {
+            place,
+            pointer_until: now + stay,
+            since: now,
+        }
+    }
 }
 
 impl Place {
-    /// What a pointer holds.
+    pub fn new(user: &str, handle: Handle) -> Self {
+        let user = UserDigest::of(user);
+        Self { user, handle }
+    }
+
+    /// Writes the content of a pointer.
     pub fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
         bytes[..16].copy_from_slice(self.user.as_bytes());
@@ -58,7 +74,7 @@ impl Place {
         bytes
     }
 
-    /// What a pointer says, if it is one.
+    /// Reads the content of a pointer.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (user, handle) = bytes.split_first_chunk()?;
         Some(Self {
@@ -68,8 +84,8 @@ impl Place {
     }
 }
 
-/// The places of the keys that were used lately: in two halves, of which the older is dropped as a whole when the
-/// younger is full. What is used moves over to the younger.
+/// The places of recently used keys, in two halves. When the younger half is full, it replaces the older one, whose
+/// keys are forgotten. A key that is used moves to the younger half.
 #[derive(Default)]
 pub struct Places {
     younger: HashMap<SessionKey, Known>,
@@ -108,14 +124,8 @@ mod tests {
     #[test]
     fn what_is_used_is_remembered_and_what_is_not_is_forgotten() {
         let key = |n: usize| SessionKey::of(&n.to_string());
-        let known = Known {
-            place: Place {
-                user: UserDigest::of("alice"),
-                handle: key(0).handle(),
-            },
-            pointer_until: Timestamp::from_millis(7),
-            since: Timestamp::from_millis(0),
-        };
+        let place = Place::new("alice", key(0).handle());
+        let known = Known::new(place, Timestamp::from_millis(0), Duration::from_secs(7));
         let now = Timestamp::from_millis(59_999);
         let mut places = Places::default();
         for n in 0..3 * HALF {
@@ -132,10 +142,7 @@ mod tests {
 
     #[test]
     fn a_pointer_says_the_place_that_was_written_into_it() {
-        let place = Place {
-            user: UserDigest::of("alice"),
-            handle: SessionKey::of("a").handle(),
-        };
+        let place = Place::new("alice", SessionKey::of("a").handle());
         assert_eq!(Place::from_bytes(&place.to_bytes()), Some(place));
         assert_eq!(Place::from_bytes(&[0; 31]), None);
         assert_eq!(Place::from_bytes(b"something else"), None);

@@ -1,11 +1,12 @@
--- ARGV: handle, key, grace, revoke; new key, '1' when the user has authenticated again, data or '', how many retired
--- keys to remember. Answers R with for how long the pointers of retired keys and of the new one are to stay, or I. Keys
--- that are forgotten are among what ended, with the letter f; retired ones whose pointers have to stay, with the letter
--- p.
+-- Repeats `regenerate`.
+-- ARGV: handle, key, grace, revoke; new key, '1' if the user has authenticated again, data or '', how many retired
+-- keys to remember.
+-- Answers R with the life of the new key's pointer, the life of retired keys' pointers, the retired keys whose pointers
+-- must stay longer, and the retired keys that it has forgotten; or I.
 
 local handle = ARGV[1]
 local user, head = name_and_head()
-local session, is_current = present(head)
+local session, is_current = resolve(head)
 if not is_current then return answer('I', user) end
 
 local old = session.key
@@ -18,7 +19,7 @@ end
 write(session)
 if ARGV[7] ~= '' then call('HSET', all, 'd' .. handle, ARGV[7]) end
 
--- The oldest retired keys are forgotten where they are of no use any more, or too many.
+-- Forgets the oldest retired keys: those that are of no use, and those that are too many.
 local grace, revoke, most = tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[8])
 local retired = retired_keys(session) .. struct.pack(RETIRED, old, now)
 local forgotten, at = {}, 1
@@ -38,11 +39,8 @@ end
 
 local life = session.ends - now
 if not revoke then life = math.min(life, grace) end
-local reply = answer('R', user, life, pointer_life(session))
-if #forgotten > 0 then ended[#ended + 1] = 'f' .. handle .. table.concat(forgotten) end
--- Only a new end makes the pointers of keys that were retired earlier stay longer.
+-- The pointers of keys that were retired earlier must stay longer only if the session has a new end.
 local first = ARGV[6] == '1' and 1 or #retired - RETIRED_SIZE + 1
 local kept = {}
 for place = math.max(first, 1), #retired, RETIRED_SIZE do kept[#kept + 1] = string.sub(retired, place, place + 15) end
-if #kept > 0 then ended[#ended + 1] = 'p' .. handle .. table.concat(kept) end
-return reply
+return answer('R', user, pointer_life(session), life, table.concat(kept), table.concat(forgotten))

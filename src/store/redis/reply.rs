@@ -1,30 +1,77 @@
-//! What the scripts answer, in the words of this program.
+//! The answers of scripts, parsed. Nothing behind this file sees a letter or a position in an answer.
 
-use redis::Value;
+use std::time::Duration;
 
+use redis::{FromRedisValue, Value, from_redis_value};
+
+use super::command::Answer;
 use crate::session::{Handle, Lifetime, SessionKey, Timestamp};
+use crate::store::{EventKind, Reason, StoreError};
 
 /// The answer of a script.
 pub struct Reply {
-    /// What it is, as the script says.
-    pub letter: u8,
-    /// Whose session it is about, where that is known.
-    pub user: Option<String>,
-    /// Two numbers, which mean what the script says.
-    pub one: u64,
-    pub other: u64,
-    /// The session's data.
-    pub data: Option<String>,
-    /// What ended on the way.
+    /// The user's name; empty where the servers hold nothing of the user, so that nothing can have ended either.
+    pub user: String,
+    /// The sessions that the script ended.
     pub ended: Vec<Ended>,
-    /// The sessions of a list.
-    pub shown: Vec<Shown>,
+    pub finding: Finding,
 }
 
-/// A session that ended, or keys of which something is to be told.
+/// What a script has found or done.
+pub enum Finding {
+    Created {
+        expires_at: Timestamp,
+    },
+    UserLimit {
+        limit: usize,
+    },
+    Valid {
+        used: Used,
+        data: Option<String>,
+    },
+    /// The age is in seconds, rounded up.
+    ReauthenticationRequired {
+        auth_age: u64,
+    },
+    Invalid,
+    Regenerated(Rotation),
+    Updated(Used),
+    Listed {
+        sessions: Vec<Shown>,
+        more: bool,
+    },
+    Destroyed,
+    DestroyedMany {
+        count: u64,
+    },
+    /// A script resolved a key for the operation's own script.
+    Resolved,
+}
+
+/// A session after a use.
+#[derive(Clone, Copy)]
+pub struct Used {
+    pub expires_in: Duration,
+    /// For how long the pointer should stay, if it has to be kept.
+    pub pointer_life: Duration,
+}
+
+/// The keys of a regenerated session.
+pub struct Rotation {
+    /// For how long the pointer of the new key should stay.
+    pub pointer_life: Duration,
+    /// For how long the pointers of `retired` should stay.
+    pub retired_life: Duration,
+    /// Retired keys whose pointers would go too early.
+    pub retired: Vec<SessionKey>,
+    /// Keys that do not lead to the session any more.
+    pub forgotten: Vec<SessionKey>,
+}
+
+/// A session that a script ended.
 pub struct Ended {
-    /// Why, as the script says.
-    pub letter: u8,
+    /// How: expired, evicted or destroyed for a reason.
+    pub kind: EventKind,
     pub handle: Handle,
     /// The keys that led to it.
     pub keys: Vec<SessionKey>,
@@ -34,97 +81,165 @@ pub struct Ended {
 pub struct Shown {
     pub handle: Handle,
     pub lifetime: Lifetime,
-    pub is_own: bool,
+    pub is_current: bool,
     pub data: Option<String>,
 }
 
-impl Reply {
-    /// Reads an answer; none when it is not of the form that the scripts give.
-    pub fn read(value: Value) -> Option<Self> {
-        let Value::Array(parts) = value else {
-            return None;
-        };
-        let mut parts = parts.into_iter();
-        let letter = *bytes(parts.next()?)?.first()?;
-        let user = text(parts.next()?);
-        let one = number(&parts.next()?)?;
-        let other = number(&parts.next()?)?;
-        let data = text(parts.next()?);
-        let ended = array(parts.next()?)?;
-        let shown = parts.next().map_or(Some(Vec::new()), array)?;
-        Some(Self {
-            letter,
-            user,
-            one,
-            other,
-            data,
-            ended: ended.into_iter().map(Ended::read).collect::<Option<_>>()?,
-            shown: shown.into_iter().map(Shown::read).collect::<Option<_>>()?,
-        })
-    }
-}
-
-impl Ended {
-    fn read(value: Value) -> Option<Self> {
-        let bytes = bytes(value)?;
-        let (&letter, rest) = bytes.split_first()?;
-        let (handle, keys) = rest.split_first_chunk()?;
-        let (keys, []) = keys.as_chunks() else {
-            return None;
-        };
-        Some(Self {
-            letter,
-            handle: Handle::from_bytes(*handle),
-            keys: keys.iter().copied().map(SessionKey::from_bytes).collect(),
-        })
-    }
-}
-
-impl Shown {
-    fn read(value: Value) -> Option<Self> {
-        let mut parts = array(value)?.into_iter();
-        let handle = Handle::from_bytes(bytes(parts.next()?)?.try_into().ok()?);
-        let mut moment = || Some(Timestamp::from_millis(number(&parts.next()?)?));
-        let (created_at, auth_time, last_used_at, ends_at) =
-            (moment()?, moment()?, moment()?, moment()?);
-        let idle_timeout_millis = Some(number(&parts.next()?)?).filter(|it| *it != 0);
-        Some(Self {
-            handle,
-            lifetime: Lifetime {
-                created_at,
-                auth_time,
-                last_used_at,
-                ends_at,
-                idle_timeout_millis,
+/// Reads the answers to the commands of one operation. Takes all of `answers`, also after a failure.
+pub fn read(answers: impl Iterator<Item = Answer>) -> Result<Vec<Reply>, StoreError> {
+    let mut replies = Vec::new();
+    let mut failure = None;
+    for answer in answers {
+        match answer {
+            // The answer to writing a pointer.
+            Ok(Value::Okay) => {}
+            Ok(value) => match parse_reply(value).ok_or_else(unreadable) {
+                Ok(reply) => replies.push(reply),
+                Err(error) => failure = Some(error),
             },
-            is_own: number(&parts.next()?)? == 1,
-            data: parts.next().and_then(text),
-        })
+            Err(error) => failure = Some(error),
+        }
+    }
+    match failure {
+        // A script has run, while a pointer without a script has no effect.
+        Some(StoreError::NoEffect(why)) if !replies.is_empty() => {
+            Err(StoreError::MayHaveTakenEffect(why))
+        }
+        Some(failure) => Err(failure),
+        None => Ok(replies),
     }
 }
 
-fn array(value: Value) -> Option<Vec<Value>> {
-    match value {
-        Value::Array(parts) => Some(parts),
-        _ => None,
+fn unreadable() -> StoreError {
+    StoreError::MayHaveTakenEffect("a script gave an answer that the node cannot read".to_owned())
+}
+
+/// Parses what `answer` in `shared.lua` builds.
+fn parse_reply(value: Value) -> Option<Reply> {
+    let (letter, user, ended, fields): (String, Option<String>, Vec<Vec<u8>>, Value) =
+        parse(value)?;
+    Some(Reply {
+        user: user.unwrap_or_default(),
+        ended: ended
+            .iter()
+            .map(|ended| parse_ended(ended))
+            .collect::<Option<_>>()?,
+        finding: parse_finding(&letter, fields)?,
+    })
+}
+
+fn parse_finding(letter: &str, fields: Value) -> Option<Finding> {
+    Some(match letter {
+        "C" => {
+            let [millis] = parse(fields)?;
+            let expires_at = Timestamp::from_millis(millis);
+            Finding::Created { expires_at }
+        }
+        "L" => {
+            let [limit] = parse(fields)?;
+            Finding::UserLimit { limit }
+        }
+        "V" => {
+            let (expires_in, pointer_life, data) = parse(fields)?;
+            let used = Used::from_millis(expires_in, pointer_life);
+            Finding::Valid { used, data }
+        }
+        "A" => {
+            let [millis]: [u64; 1] = parse(fields)?;
+            let auth_age = millis.div_ceil(1000);
+            Finding::ReauthenticationRequired { auth_age }
+        }
+        "I" => Finding::Invalid,
+        "R" => {
+            let (pointer_life, retired_life, retired, forgotten): (_, _, Vec<u8>, Vec<u8>) =
+                parse(fields)?;
+            Finding::Regenerated(Rotation {
+                pointer_life: Duration::from_millis(pointer_life),
+                retired_life: Duration::from_millis(retired_life),
+                retired: parse_keys(&retired)?,
+                forgotten: parse_keys(&forgotten)?,
+            })
+        }
+        "U" => {
+            let [expires_in, pointer_life] = parse(fields)?;
+            Finding::Updated(Used::from_millis(expires_in, pointer_life))
+        }
+        "S" => {
+            let (more, sessions): (bool, Vec<Value>) = parse(fields)?;
+            let sessions = sessions
+                .into_iter()
+                .map(parse_shown)
+                .collect::<Option<_>>()?;
+            Finding::Listed { sessions, more }
+        }
+        "D" => Finding::Destroyed,
+        "M" => {
+            let [count] = parse(fields)?;
+            Finding::DestroyedMany { count }
+        }
+        "P" => Finding::Resolved,
+        _ => return None,
+    })
+}
+
+impl Used {
+    fn from_millis(expires_in: u64, pointer_life: u64) -> Self {
+        Self {
+            expires_in: Duration::from_millis(expires_in),
+            pointer_life: Duration::from_millis(pointer_life),
+        }
     }
 }
 
-fn bytes(value: Value) -> Option<Vec<u8>> {
-    match value {
-        Value::BulkString(bytes) => Some(bytes),
-        _ => None,
-    }
+/// Parses what `finish` in `shared.lua` builds.
+fn parse_ended(bytes: &[u8]) -> Option<Ended> {
+    let (letter, rest) = bytes.split_first()?;
+    let (handle, keys) = rest.split_first_chunk()?;
+    let kind = match letter {
+        b'x' => EventKind::Expired,
+        b'e' => EventKind::Evicted,
+        b'i' => EventKind::Destroyed(Reason::Id),
+        b'h' => EventKind::Destroyed(Reason::Handle),
+        b'u' => EventKind::Destroyed(Reason::User),
+        b'r' => EventKind::Destroyed(Reason::Reuse),
+        _ => return None,
+    };
+    Some(Ended {
+        kind,
+        handle: Handle::from_bytes(*handle),
+        keys: parse_keys(keys)?,
+    })
 }
 
-/// Some text, or none where there is none: a script can only give what was given to it.
-fn text(value: Value) -> Option<String> {
-    String::from_utf8(bytes(value)?).ok()
+/// Parses what `list.lua` builds for each session.
+fn parse_shown(value: Value) -> Option<Shown> {
+    let (handle, [created_at, auth_time, last_used_at, ends_at], idle_timeout, is_current, data) =
+        parse(value)?;
+    Some(Shown {
+        handle: Handle::from_bytes(handle),
+        lifetime: Lifetime {
+            created_at: Timestamp::from_millis(created_at),
+            auth_time: Timestamp::from_millis(auth_time),
+            last_used_at: Timestamp::from_millis(last_used_at),
+            ends_at: Timestamp::from_millis(ends_at),
+            idle_timeout_millis: match idle_timeout {
+                0 => Lifetime::NEVER_IDLE,
+                millis => millis,
+            },
+        },
+        is_current,
+        data,
+    })
 }
 
-fn number(value: &Value) -> Option<u64> {
-    match value {
-        Value::Int(number) => u64::try_from(*number).ok(),
-        _ => None,
-    }
+/// Parses keys that stand one behind the other.
+fn parse_keys(bytes: &[u8]) -> Option<Vec<SessionKey>> {
+    let (keys, []) = bytes.as_chunks() else {
+        return None;
+    };
+    Some(keys.iter().copied().map(SessionKey::from_bytes).collect())
+}
+
+fn parse<T: FromRedisValue>(value: Value) -> Option<T> {
+    from_redis_value(value).ok()
 }

@@ -1,28 +1,30 @@
-//! What runs on the servers. Each script reads and writes the hash of one user, so that it is atomic wherever that is.
+//! The scripts that run on the servers. Each reads and writes the hash of one user, so it is atomic on any cluster.
 
 use std::sync::LazyLock;
 
 use redis::{Cmd, Script, cmd};
 
-/// What a script may do where the server has no memory left: all but those that make more of something go on.
+use super::command::Command;
+
+/// The first lines of scripts. A server without memory still runs the scripts that need no more of it.
 const ALSO_WHEN_FULL: &str = "#!lua flags=allow-oom\n";
 const ONLY_WITH_ROOM: &str = "#!lua\n";
 
-/// The scripts, under the names of their files.
+/// The scripts, named as their files.
 #[derive(Clone, Copy, Debug)]
 pub enum ScriptName {
     Create,
     Validate,
     Regenerate,
     Update,
-    Present,
+    Resolve,
     List,
     Destroy,
     DestroyByHandle,
     DestroyUser,
 }
 
-/// A script for the servers, with the name that it has there: a digest of its text.
+/// The text of a script, and the digest by which servers know it.
 struct Loadable {
     text: String,
     digest: String,
@@ -30,8 +32,8 @@ struct Loadable {
 
 static SCRIPTS: LazyLock<[Loadable; 9]> = LazyLock::new(|| {
     let script = |first_line: &str, body: &str| {
-        // The first line tells Redis, from version 7 on, to refuse the script as a whole where it could not write:
-        // on a replica, so that nobody is recognised by what may be old, or without the memory that it needs.
+        // Because of the first line, Redis 7 and later refuse the whole script where it could not write. So a replica,
+        // whose sessions may be out of date, validates nothing, and a server without memory does nothing by halves.
         let text = format!("{first_line}{}\n{body}", include_str!("shared.lua"));
         let digest = Script::new(&text).get_hash().to_owned();
         Loadable { text, digest }
@@ -42,7 +44,7 @@ static SCRIPTS: LazyLock<[Loadable; 9]> = LazyLock::new(|| {
         script(ALSO_WHEN_FULL, include_str!("validate.lua")),
         script(ONLY_WITH_ROOM, include_str!("regenerate.lua")),
         script(ONLY_WITH_ROOM, include_str!("update.lua")),
-        script(ALSO_WHEN_FULL, include_str!("present.lua")),
+        script(ALSO_WHEN_FULL, include_str!("resolve.lua")),
         script(ALSO_WHEN_FULL, include_str!("list.lua")),
         script(ALSO_WHEN_FULL, include_str!("destroy.lua")),
         script(ALSO_WHEN_FULL, include_str!("destroy_by_handle.lua")),
@@ -50,14 +52,14 @@ static SCRIPTS: LazyLock<[Loadable; 9]> = LazyLock::new(|| {
     ]
 });
 
-/// The command that runs a script on the hash `key`. Its further arguments are to be added.
-pub fn run(name: ScriptName, key: &str) -> Cmd {
-    let mut command = cmd("EVALSHA");
-    command.arg(&SCRIPTS[name as usize].digest).arg(1).arg(key);
-    command
+/// Runs a script on the hash `key`. The caller adds the script's arguments.
+pub fn run(name: ScriptName, key: String) -> Command {
+    let mut cmd = cmd("EVALSHA");
+    cmd.arg(&SCRIPTS[name as usize].digest).arg(1).arg(&key);
+    Command { key, cmd }
 }
 
-/// The commands that make a server know all scripts.
+/// Loads all scripts: one command for each.
 pub fn load() -> impl Iterator<Item = Cmd> {
     SCRIPTS.iter().map(|script| {
         let mut command = cmd("SCRIPT");

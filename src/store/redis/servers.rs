@@ -4,28 +4,22 @@
 //! reports whether a failed command may have taken effect, so it follows slots and redirections itself. It leaves
 //! connections, encoding and parsing to the crate.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use redis::{Cmd, ConnectionAddr, ConnectionInfo, ServerError, Value, cmd, from_redis_value};
 
-use redis::{Cmd, ConnectionAddr, ConnectionInfo, Value, cmd};
-
-use super::commands::{Answer, Commands};
+use super::command::{Answer, Command};
 use super::exchange::{Exchange, Sending};
 use super::link::Link;
-use super::options::RedisOptions;
-use super::slots::{SLOTS, ranges};
-use super::verdict::{Verdict, name_the_cluster};
+use super::options::{RedisOptions, address};
+use super::slots::{SLOTS, ranges, slot_of};
 use crate::store::StoreError;
 
 /// How often the node sends a command at most. Each time that its slot is elsewhere, the node learns where.
 const MAX_ROUNDS: usize = 6;
-const MOVED_TOO_OFTEN: &str = "the slot moved too often";
 
 /// The servers, with a connection to each that the node has needed so far.
 pub struct Servers {
     options: RedisOptions,
     links: Vec<Link>,
-    by_address: BTreeMap<(String, u16), usize>,
     /// The link of each slot; empty without a cluster.
     slots: Vec<usize>,
     /// Whether the node must ask again where the slots are.
@@ -39,42 +33,39 @@ impl Servers {
     pub fn connect(options: RedisOptions) -> Result<Self, String> {
         let mut servers = Self {
             links: Vec::new(),
-            by_address: BTreeMap::new(),
             slots: Vec::new(),
             is_outdated: false,
             used: Vec::new(),
             options,
         };
-        for server in servers.options.url.servers().to_vec() {
+        for server in servers.options.url.servers.clone() {
             servers.link_to(server);
         }
-        if servers.options.url.is_cluster() {
+        if servers.options.url.is_cluster {
             servers.find_slots()?;
         } else {
             servers.links[0].open(&servers.options)?;
             let slots = servers.ask(0, cmd("CLUSTER").arg("SLOTS"));
-            if slots.is_ok_and(|value| ranges(&value, "").is_some()) {
-                return Err(name_the_cluster(servers.links[0].name()));
+            if slots.is_ok_and(|value| ranges(value, "").is_some()) {
+                return Err(cluster_expected(&servers.links[0]));
             }
         }
         Ok(servers)
     }
 
+    /// Finds the link to a server, or adds it.
     fn link_to(&mut self, info: ConnectionInfo) -> usize {
-        let link = self.links.len();
-        if let Some((host, port)) = host_and_port(&info) {
-            match self.by_address.entry((host.to_owned(), port)) {
-                Entry::Occupied(entry) => return *entry.get(),
-                Entry::Vacant(entry) => entry.insert(link),
-            };
-        }
-        self.links.push(Link::new(info));
-        link
+        let name = address(&info);
+        let known = self.links.iter().position(|link| link.name == name);
+        known.unwrap_or_else(|| {
+            self.links.push(Link::new(info));
+            self.links.len() - 1
+        })
     }
 
-    /// Finds the link to a server of the cluster that another server has named, or adds it.
+    /// Finds the link to a server that another server of the cluster has named, or adds it.
     fn link_to_address(&mut self, host: &str, port: u16) -> usize {
-        let known = &self.options.url.servers()[0];
+        let known = &self.options.url.servers[0];
         let address = match known.addr().clone() {
             ConnectionAddr::TcpTls {
                 insecure,
@@ -93,7 +84,7 @@ impl Servers {
 
     /// Sends all commands, those for one server in one pipeline and in their order, and reads the answers. The commands
     /// for one key take effect in their order or not at all.
-    pub fn exchange(&mut self, commands: &Commands) -> Vec<Answer> {
+    pub fn exchange(&mut self, commands: &[Command]) -> Vec<Answer> {
         let mut exchange = Exchange::of(commands);
         for _ in 0..MAX_ROUNDS {
             if exchange.is_over() {
@@ -102,17 +93,18 @@ impl Servers {
             if self.is_outdated
                 && let Err(why) = self.find_slots()
             {
-                return exchange.into_answers(Some(why));
+                exchange.why = why;
+                break;
             }
             self.send_unsent(&mut exchange);
             exchange.give_up_overtaken();
         }
-        exchange.into_answers(None)
+        exchange.into_answers()
     }
 
     /// Sends what is unsent to all servers, and only then reads their answers, so that the servers work side by side.
     fn send_unsent(&mut self, exchange: &mut Exchange<'_>) {
-        let mut by_link = exchange.take_unsent(|slot| self.slots.get(slot).copied().unwrap_or(0));
+        let mut by_link = exchange.take_unsent(|key| self.link_of(key));
         by_link.retain(|&link, sendings| {
             let failure = match self.send(exchange.commands, link, sendings) {
                 Ok(()) => return true,
@@ -132,15 +124,23 @@ impl Servers {
         });
         for (link, sendings) in by_link {
             for sending in sendings {
-                let verdict = self.receive(link, sending);
-                self.follow(verdict, link, sending.command, exchange);
+                match self.receive(link, sending) {
+                    Ok(Value::ServerError(error)) => {
+                        self.judge(&error, link, sending.command, exchange);
+                    }
+                    Ok(value) => exchange.answer(sending.command, Ok(value)),
+                    Err(why) => {
+                        let failure = StoreError::MayHaveTakenEffect(why);
+                        exchange.answer(sending.command, Err(failure));
+                    }
+                }
             }
         }
     }
 
     fn send(
         &mut self,
-        commands: &Commands,
+        commands: &[Command],
         link: usize,
         sendings: &[Sending],
     ) -> Result<(), StoreError> {
@@ -149,7 +149,9 @@ impl Servers {
             if sending.asking.is_some() {
                 cmd("ASKING").write_packed_command(&mut bytes);
             }
-            bytes.extend_from_slice(commands.bytes(sending.command));
+            commands[sending.command]
+                .cmd
+                .write_packed_command(&mut bytes);
         }
         if !self.used.contains(&link) {
             self.used.push(link);
@@ -159,52 +161,68 @@ impl Servers {
         link.send(&bytes).map_err(StoreError::MayHaveTakenEffect)
     }
 
-    fn receive(&mut self, link: usize, sending: Sending) -> Verdict {
-        let is_cluster = self.is_cluster();
+    fn receive(&mut self, link: usize, sending: Sending) -> Result<Value, String> {
         let link = &mut self.links[link];
-        let answer_to_asking = match sending.asking {
-            Some(_) => link.receive().map(drop),
-            None => Ok(()),
-        };
-        match answer_to_asking.and_then(|()| link.receive()) {
-            Ok(Value::ServerError(error)) => {
-                Verdict::on(&error, link.name(), link.host(), is_cluster)
-            }
-            Ok(value) => Verdict::Final(Ok(value)),
-            Err(why) => Verdict::Final(Err(StoreError::MayHaveTakenEffect(why))),
+        if sending.asking.is_some() {
+            link.receive()?;
         }
+        link.receive()
     }
 
-    /// Does with a command what the verdict on it says.
-    fn follow(
+    /// Sends a command again, or answers it, as an error says that a server gave it.
+    fn judge(
         &mut self,
-        verdict: Verdict,
+        error: &ServerError,
         link: usize,
         command: usize,
         exchange: &mut Exchange<'_>,
     ) {
-        match verdict {
-            Verdict::Final(answer) => exchange.answer(command, answer),
-            Verdict::Moved(host, port) => {
-                self.slots[exchange.commands.slot(command)] = self.link_to_address(&host, port);
-                exchange.send_again(command, None, MOVED_TOO_OFTEN);
+        let (code, details) = (error.code(), error.details().unwrap_or_default());
+        let why = format!("{}: {code} {details}", self.links[link].name);
+        let failure = match (code, address_in(details, self.links[link].host())) {
+            ("MOVED", _) if !self.is_cluster() => {
+                StoreError::NoEffect(cluster_expected(&self.links[link]))
             }
-            Verdict::Ask(host, port) => {
+            ("MOVED" | "ASK", Some((host, port))) => {
                 let link = self.link_to_address(&host, port);
-                exchange.send_again(command, Some(link), MOVED_TOO_OFTEN);
+                let asking = (code == "ASK").then_some(link);
+                if asking.is_none() {
+                    self.slots[slot_of(&exchange.commands[command].key)] = link;
+                }
+                return exchange.send_again(command, asking, "the slot moved too often");
             }
-            Verdict::NoScript => {
+            ("MOVED" | "ASK" | "READONLY" | "CLUSTERDOWN" | "MASTERDOWN", _)
+                if self.is_cluster() =>
+            {
+                self.is_outdated = true;
+                return exchange.send_again(command, None, &why);
+            }
+            ("NOSCRIPT", _) => {
                 self.links[link].knows_scripts = false;
-                exchange.send_again(command, None, "the server does not keep its scripts");
+                let why = "the server does not keep its scripts";
+                return exchange.send_again(command, None, why);
             }
-            Verdict::Elsewhere(why) => {
-                self.is_outdated = self.is_cluster();
-                exchange.send_again(command, None, &why);
+            // The server has become a replica, so its name may lead to another server by now.
+            ("READONLY", _) => {
+                self.links[link].is_given_up = true;
+                StoreError::NoEffect(why)
             }
-            Verdict::Demoted(why) => {
-                self.links[link].give_up();
-                exchange.answer(command, Err(StoreError::NoEffect(why)));
-            }
+            // With these, a server refuses a command before it begins.
+            (
+                "ASK" | "CLUSTERDOWN" | "MASTERDOWN" | "LOADING" | "OOM" | "NOREPLICAS" | "MISCONF"
+                | "NOPERM" | "NOAUTH" | "BUSY" | "TRYAGAIN" | "WRONGTYPE",
+                _,
+            ) => StoreError::NoEffect(why),
+            _ => StoreError::MayHaveTakenEffect(why),
+        };
+        exchange.answer(command, Err(failure));
+    }
+
+    /// Finds the link to the server that has a key.
+    fn link_of(&self, key: &str) -> usize {
+        match self.slots.as_slice() {
+            [] => 0,
+            slots => slots[slot_of(key)],
         }
     }
 
@@ -218,7 +236,7 @@ impl Servers {
         for link in 0..self.links.len() {
             let asked = self.links[link].ask(&self.options, cmd("CLUSTER").arg("SLOTS"));
             let host = self.links[link].host().to_owned();
-            match asked.map(|value| ranges(&value, &host)) {
+            match asked.map(|value| ranges(value, &host)) {
                 Ok(Some(ranges)) => {
                     let mut slots = vec![link; SLOTS];
                     for (range, host, port) in ranges {
@@ -230,7 +248,7 @@ impl Servers {
                     return Ok(());
                 }
                 Ok(None) => {
-                    why = format!("{} is not part of a cluster", self.links[link].name());
+                    why = format!("{} is not part of a cluster", self.links[link].name);
                 }
                 Err(error) => why = error,
             }
@@ -243,11 +261,7 @@ impl Servers {
     /// not say.
     pub fn eviction(&mut self) -> Option<String> {
         let info = self.ask(0, cmd("INFO").arg("memory")).ok()?;
-        let text = match info {
-            Value::BulkString(bytes) => String::from_utf8(bytes).ok()?,
-            Value::VerbatimString { text, .. } => text,
-            _ => return None,
-        };
+        let text: String = from_redis_value(info).ok()?;
         let policy = text
             .lines()
             .find_map(|line| line.strip_prefix("maxmemory_policy:"))?;
@@ -257,6 +271,9 @@ impl Servers {
     /// Waits until enough replicas hold what the node has sent since [`Servers::forget_used`].
     pub fn wait_for_replicas(&mut self) -> Result<(), String> {
         let wanted = self.options.wait_replicas;
+        if wanted == 0 {
+            return Ok(());
+        }
         let timeout = self.options.wait_timeout;
         let mut wait = cmd("WAIT");
         wait.arg(wanted).arg(timeout.as_millis().max(1).to_string());
@@ -267,10 +284,10 @@ impl Servers {
             match held {
                 Value::Int(held) if held >= i64::from(wanted) => {}
                 Value::Int(held) => {
-                    let name = link.name();
+                    let name = &link.name;
                     return Err(format!("{name}: {held} of {wanted} replicas have it"));
                 }
-                _ => return Err(format!("{}: no answer to WAIT", link.name())),
+                _ => return Err(format!("{}: no answer to WAIT", link.name)),
             }
         }
         Ok(())
@@ -298,11 +315,15 @@ impl Servers {
     }
 }
 
-fn host_and_port(info: &ConnectionInfo) -> Option<(&str, u16)> {
-    match info.addr() {
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-            Some((host, *port))
-        }
-        _ => None,
-    }
+/// Tells the operator that a server was named as one on its own, but is part of a cluster.
+fn cluster_expected(link: &Link) -> String {
+    let name = &link.name;
+    format!("{name} is part of a cluster, which is named with redis-cluster://")
+}
+
+/// Reads the host and the port from `SLOT HOST:PORT`. A server that leaves the host out means its own.
+fn address_in(details: &str, own_host: &str) -> Option<(String, u16)> {
+    let (host, port) = details.rsplit_once(' ')?.1.rsplit_once(':')?;
+    let host = if host.is_empty() { own_host } else { host };
+    Some((host.to_owned(), port.parse().ok()?))
 }

@@ -1,4 +1,7 @@
--- What all scripts begin with. KEYS[1] is a hash that holds everything of one user:
+-- Every script begins with this text. The scripts repeat the rules of `store/rules.rs`, and name its functions.
+--
+-- KEYS[1] is a hash that holds everything of one user. A script reads and writes no other key, so each operation is
+-- atomic on any cluster. The fields of the hash:
 --
 --   u                the user's name
 --   n                how many sessions have begun, which gives them an order
@@ -7,14 +10,13 @@
 --   b HANDLE         its binding, if it has one
 --   r HANDLE         its retired keys, the oldest first, each with the moment of its retirement
 --
--- A handle is 16 bytes, as is a key. Moments are milliseconds by this server's clock, so that all nodes agree on
--- what is live. A script reads and writes this one hash, which makes each operation atomic on any cluster.
+-- Handles and keys have 16 bytes. Moments are milliseconds by this server's clock, so all nodes agree on what is live.
 
 local call = redis.call
 local all = KEYS[1]
 
--- The key that the session has now, its place in the order, then its times: created, authenticated, last used, end,
--- and the idle timeout, 0 for none.
+-- The session's present key, its place in the order, its times (created, authenticated, last used, end), and its idle
+-- timeout, 0 for none.
 local HEAD = '>c16I6I6I6I6I6I6'
 local RETIRED = '>c16I6'
 local RETIRED_SIZE = 22
@@ -22,7 +24,7 @@ local RETIRED_SIZE = 22
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- What ended on the way, for the node: a letter for the reason, the handle, and all keys that led to the session.
+-- The sessions that the script has ended. For each: a letter for the reason, the handle, and all keys that led to it.
 local ended = {}
 
 local function unpack_head(handle, head)
@@ -37,12 +39,13 @@ local function read(handle)
   return head and unpack_head(handle, head)
 end
 
+-- Repeats `Lifetime::expires_at`.
 local function expires(session)
   if session.idle == 0 then return session.ends end
   return math.min(session.ends, session.used + session.idle)
 end
 
--- The hash is to be there until its last session has expired, and then to be gone by itself.
+-- Makes the server keep the hash until `moment`, and delete it by itself at the latest expiry of a session.
 local function keep_until(moment)
   if call('PEXPIRETIME', all) < moment then call('PEXPIREAT', all, moment) end
 end
@@ -58,7 +61,8 @@ local function retired_keys(session)
   return call('HGET', all, 'r' .. session.handle) or ''
 end
 
--- Ends a session: x expired, i destroyed by its id, h by its handle, u with all of its user, e evicted, r revoked.
+-- Repeats `destroy` and `expire`. The reason is x for expired, e for evicted, and for destroyed: i by its id, h by its
+-- handle, u with all sessions of its user, r by the reuse of a retired id.
 local function finish(session, reason)
   local keys = {session.key}
   local retired = retired_keys(session)
@@ -68,7 +72,7 @@ local function finish(session, reason)
   ended[#ended + 1] = reason .. handle .. table.concat(keys)
 end
 
--- All live sessions, the oldest first. Those that have expired are ended.
+-- Repeats `live_of_user`.
 local function live_sessions()
   local fields = call('HGETALL', all)
   local live = {}
@@ -82,8 +86,8 @@ local function live_sessions()
   return live
 end
 
--- After sessions have ended: the hash goes with the last, and with those that are left otherwise. A user with very
--- many is not counted out each time; their hash may then stay until the end of a session that was destroyed.
+-- Adjusts the end of the hash after sessions have ended, and deletes it with the last session. To read a hash of many
+-- fields would cost too much, so such a hash may stay until the former end of a destroyed session.
 local SMALL = 64
 local function settle()
   if #ended == 0 then return end
@@ -97,10 +101,9 @@ local function settle()
   end
 end
 
--- The session that a presented key stands for, and whether it is its key now or one in its grace. A key that was
--- retired before that shows, with `revoke`, that an id was stolen: the session ends. Takes the arguments with which
--- every script begins that is about a presented key, and the session's head.
-local function present(head)
+-- Repeats `resolve` and `reuse`. Returns the session that the presented key stands for, and whether the key is its
+-- present one. Takes the session's head, and ARGV as in every script on a presented key: handle, key, grace, revoke.
+local function resolve(head)
   local handle, key, grace, revoke = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
   if not head then return nil end
   local session = unpack_head(handle, head)
@@ -121,18 +124,19 @@ local function present(head)
   return nil
 end
 
--- For how long a pointer to a session is to stay: beyond the next expiry if there is an idle timeout, so that it need
--- not be put off at every use.
+-- For how long a pointer to the session should stay. With an idle timeout this reaches beyond the next expiry, so that
+-- few uses have to prolong it.
 local function pointer_life(session)
   local left = session.ends - now
   if session.idle == 0 then return left end
   return math.min(left, 2 * session.idle)
 end
 
--- The answer of a script: a letter, the user's name, two numbers, data, and what ended.
-local function answer(letter, user, one, other, data)
+-- The answer of a script, which `reply.rs` parses: a letter for what the script has found, the user's name, what has
+-- ended, and the fields that belong to the letter.
+local function answer(letter, user, ...)
   settle()
-  return {letter, user or false, one or 0, other or 0, data or false, ended}
+  return {letter, user or false, ended, {...}}
 end
 
 -- The user's name, and the head of the session that the script is about.

@@ -2,51 +2,47 @@
 
 use std::ops::RangeInclusive;
 
-use redis::Value;
+use redis::{Value, from_redis_value};
 
-/// Into how many slots.
+/// The number of slots.
 pub const SLOTS: usize = 16_384;
 
-/// The ranges of slots that the reply to CLUSTER SLOTS tells, each with the host and the port of who has it.
-pub fn ranges(value: &Value, own_host: &str) -> Option<Vec<(RangeInclusive<usize>, String, u16)>> {
-    let Value::Array(entries) = value else {
-        return None;
-    };
-    let range = |entry: &Value| {
-        let Value::Array(parts) = entry else {
-            return None;
-        };
+/// Reads a reply to CLUSTER SLOTS: ranges of slots, each with the host and the port of the server that has it. A server
+/// that leaves the host out means its own.
+pub fn ranges(value: Value, own_host: &str) -> Option<Vec<(RangeInclusive<usize>, String, u16)>> {
+    let entries: Vec<Vec<Value>> = from_redis_value(value).ok()?;
+    let range = |entry: Vec<Value>| {
         let [
             Value::Int(first),
             Value::Int(last),
             Value::Array(primary),
             ..,
-        ] = parts.as_slice()
+        ] = entry.as_slice()
         else {
             return None;
         };
-        let host = match primary.first()? {
+        let [host, Value::Int(port), ..] = primary.as_slice() else {
+            return None;
+        };
+        let host = match host {
             Value::BulkString(host) if !host.is_empty() => String::from_utf8(host.clone()).ok()?,
             _ => own_host.to_owned(),
-        };
-        let Value::Int(port) = primary.get(1)? else {
-            return None;
         };
         let range = usize::try_from(*first).ok()?..=usize::try_from(*last).ok()?;
         (*range.end() < SLOTS).then_some((range, host, u16::try_from(*port).ok()?))
     };
-    let ranges: Vec<_> = entries.iter().map(range).collect::<Option<_>>()?;
+    let ranges: Vec<_> = entries.into_iter().map(range).collect::<Option<_>>()?;
     (!ranges.is_empty()).then_some(ranges)
 }
 
-/// Which slot a key is in: that of what it has in braces, if that is something.
-pub fn slot_of(key: &str) -> u16 {
-    let hashed = key
+/// Finds the slot of a key: of the part in braces, if that is not empty.
+pub fn slot_of(key: &str) -> usize {
+    let in_braces = key
         .split_once('{')
         .and_then(|(_, rest)| rest.split_once('}'))
-        .filter(|(tag, _)| !tag.is_empty())
-        .map_or(key, |(tag, _)| tag);
-    crc16::State::<crc16::XMODEM>::calculate(hashed.as_bytes()) % 16_384
+        .filter(|(tag, _)| !tag.is_empty());
+    let hashed = in_braces.map_or(key, |(tag, _)| tag);
+    usize::from(crc16::State::<crc16::XMODEM>::calculate(hashed.as_bytes())) % SLOTS
 }
 
 #[cfg(test)]
@@ -55,13 +51,10 @@ mod tests {
 
     #[test]
     fn slots_are_those_of_the_cluster_specification() {
-        // From its text: the slot of "123456789" is its CRC16, 0x31C3, and that of a tag is that of its name.
+        // Its text says that the CRC16 of "123456789" is 0x31C3, and that only a tag that is not empty counts.
         assert_eq!(slot_of("123456789"), 0x31c3);
         assert_eq!(slot_of("session-node:u:{123456789}"), 0x31c3);
-        assert_eq!(slot_of("foo{}"), slot_of_whole("foo{}"));
-    }
-
-    fn slot_of_whole(key: &str) -> u16 {
-        crc16::State::<crc16::XMODEM>::calculate(key.as_bytes()) % 16_384
+        let of_whole = crc16::State::<crc16::XMODEM>::calculate(b"foo{}");
+        assert_eq!(slot_of("foo{}"), usize::from(of_whole) % SLOTS);
     }
 }

@@ -1,7 +1,9 @@
--- ARGV: handle, key, grace, revoke; data. Answers U or I.
+-- Repeats `update`.
+-- ARGV: handle, key, grace, revoke; data.
+-- Answers U with the time until the session's expiry and the life of its pointers, or I.
 
 local user, head = name_and_head()
-local session, is_current = present(head)
+local session, is_current = resolve(head)
 if not is_current then return answer('I', user) end
 
 session.used = math.max(session.used, now)

@@ -1,0 +1,156 @@
+//! Carries out operations in three pipelines. The first and the last are left out where they would be empty:
+//!
+//! 1. [`Lookup`] reads the pointers of presented keys whose places this node does not remember,
+//! 2. [`Requests`] run the scripts of all operations, and write the pointers of new sessions,
+//! 3. [`Upkeep`] writes the pointers of regenerated keys, and deletes those of ended sessions.
+//!
+//! A pointer decides nothing, so it does not matter what other nodes do between the pipelines. All commands for one
+//! user go to one server in the order of their operations, so each operation sees the effects of those before it.
+
+use std::collections::HashMap;
+
+use super::destroyer::Destroyer;
+use super::lookup::{Lookup, presented};
+use super::places::Known;
+use super::pointers::Pointers;
+use super::reply::{self, Reply};
+use super::report::Report;
+use super::requests::Requests;
+use super::servers::Servers;
+use super::upkeep::Upkeep;
+use crate::session::{Policy, SessionKey, Timestamp};
+use crate::store::{Operation, StoreError};
+
+/// Carries out operations on the servers.
+pub struct Executor {
+    pub policy: Policy,
+    pub servers: Servers,
+    pub pointers: Pointers,
+}
+
+/// An operation on its way.
+struct Step<'o> {
+    operation: &'o Operation<'o>,
+    /// Where the key that it presents leads, if the node knows.
+    known: Option<Known>,
+    /// How many commands it has in the second pipeline.
+    commands: usize,
+    /// The replies of its scripts, or why it is not carried out.
+    replies: Result<Vec<Reply>, StoreError>,
+}
+
+impl Executor {
+    /// Carries out a batch, and reports on it.
+    pub fn carry_out(&mut self, batch: &[Operation<'_>], report: &mut Report<'_>) {
+        self.servers.forget_used();
+        // DestroyAll takes many exchanges, so what stands before it in the batch is done before it begins.
+        for part in batch.split_inclusive(|operation| matches!(operation, Operation::DestroyAll)) {
+            if let Some((Operation::DestroyAll, before)) = part.split_last() {
+                self.carry_out_part(before, report);
+                let destroyer = Destroyer {
+                    servers: &mut self.servers,
+                    pointers: &mut self.pointers,
+                    report,
+                    count: 0,
+                };
+                let count = destroyer.destroy_all();
+                report.conclude_destroy_all(count);
+            } else {
+                self.carry_out_part(part, report);
+            }
+        }
+    }
+
+    /// Carries out operations none of which is [`Operation::DestroyAll`].
+    fn carry_out_part(&mut self, operations: &[Operation<'_>], report: &mut Report<'_>) {
+        let now = report.now;
+        let (mut steps, failures) = self.find_places(operations, now);
+        self.run_scripts(&mut steps, &failures, now);
+        self.update_pointers(&mut steps, now);
+        self.wait_for_replicas(&mut steps);
+        for step in steps {
+            let handle = step.known.map(|known| known.place.handle);
+            report.conclude(step.operation, handle, step.replies);
+        }
+    }
+
+    /// Sends the first pipeline. Also returns the keys whose pointers could not be read, with the reasons.
+    fn find_places<'o>(
+        &mut self,
+        operations: &'o [Operation<'o>],
+        now: Timestamp,
+    ) -> (Vec<Step<'o>>, HashMap<SessionKey, StoreError>) {
+        let mut lookup = Lookup::default();
+        let begin = |operation| Step {
+            operation,
+            known: lookup.find(operation, now, &mut self.pointers),
+            commands: 0,
+            replies: Ok(Vec::new()),
+        };
+        let steps = operations.iter().map(begin).collect();
+        let answers = self.servers.exchange(&lookup.commands);
+        (steps, lookup.learn(answers, now, &mut self.pointers))
+    }
+
+    /// Sends the second pipeline.
+    fn run_scripts(
+        &mut self,
+        steps: &mut [Step<'_>],
+        failures: &HashMap<SessionKey, StoreError>,
+        now: Timestamp,
+    ) {
+        let mut requests = Requests {
+            now,
+            policy: &self.policy,
+            pointers: &mut self.pointers,
+            commands: Vec::new(),
+        };
+        for step in &mut *steps {
+            if step.known.is_none()
+                && let Some(key) = presented(step.operation)
+            {
+                // The node has read the pointer, or written it for an earlier step.
+                step.known = requests.pointers.recall(key, now);
+                if step.known.is_none()
+                    && let Some(failure) = failures.get(key)
+                {
+                    step.replies = Err(failure.clone());
+                    continue;
+                }
+            }
+            step.commands = requests.add(step.operation, step.known);
+        }
+        let mut answers = self.servers.exchange(&requests.commands).into_iter();
+        for step in steps.iter_mut().filter(|step| step.replies.is_ok()) {
+            step.replies = reply::read(answers.by_ref().take(step.commands));
+        }
+    }
+
+    /// Sends the third pipeline.
+    fn update_pointers(&mut self, steps: &mut [Step<'_>], now: Timestamp) {
+        let operations = steps.iter().map(|step| step.operation);
+        let mut upkeep = Upkeep::after(operations, now, &mut self.pointers);
+        for (number, step) in steps.iter().enumerate() {
+            for reply in step.replies.iter().flatten() {
+                upkeep.add(number, step.operation, step.known, reply);
+            }
+        }
+        let answers = self.servers.exchange(&upkeep.commands);
+        for (number, failure) in upkeep.failures(&answers) {
+            steps[number].replies = Err(failure);
+        }
+    }
+
+    /// Waits until enough replicas hold what the steps have changed, if they have changed something.
+    fn wait_for_replicas(&mut self, steps: &mut [Step<'_>]) {
+        let changes = steps.iter_mut().filter(|step| !step.operation.only_reads());
+        let mut changes = changes.peekable();
+        if changes.peek().is_some()
+            && let Err(why) = self.servers.wait_for_replicas()
+        {
+            for step in changes.filter(|step| step.replies.is_ok()) {
+                step.replies = Err(StoreError::MayHaveTakenEffect(why.clone()));
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The second pipeline: turns operations into commands that run scripts.
+
+use std::time::Duration;
+
+use super::command::Command;
+use super::lookup::presented;
+use super::places::{Known, Place, UserDigest};
+use super::pointers::Pointers;
+use super::scripts::{self, ScriptName};
+use crate::session::{
+    MAX_RETIRED_IDS, OnReuse, OnUserLimit, Policy, SessionKey, Timestamp, whole_millis,
+};
+use crate::store::{Changes, Conditions, Extras, Operation};
+
+/// The commands of the operations so far.
+pub struct Requests<'a> {
+    pub now: Timestamp,
+    pub policy: &'a Policy,
+    pub pointers: &'a mut Pointers,
+    pub commands: Vec<Command>,
+}
+
+/// A presented key, and where it leads.
+type Presented<'k> = (&'k SessionKey, Known);
+
+impl Requests<'_> {
+    /// Adds an operation's commands, and returns how many: none if it concerns only a session whose place nobody
+    /// knows. The operation's own script comes last. Before it, the node writes a pointer or resolves another key.
+    pub fn add(&mut self, operation: &Operation<'_>, known: Option<Known>) -> usize {
+        let first = self.commands.len();
+        match (operation, presented(operation).zip(known)) {
+            (
+                Operation::Create {
+                    key,
+                    user,
+                    ttl,
+                    idle_timeout,
+                    extras,
+                },
+                _,
+            ) => {
+                self.create(key, user, *ttl, *idle_timeout, extras.as_deref());
+            }
+            (Operation::Validate { conditions, .. }, Some(session)) => {
+                self.validate(session, conditions.as_deref());
+            }
+            (Operation::Regenerate { new, changes, .. }, Some(session)) => {
+                self.regenerate(session, new, changes.as_deref());
+            }
+            (Operation::Update { data, .. }, Some(session)) => {
+                self.on_session(ScriptName::Update, session).arg(&**data);
+            }
+            (Operation::Destroy { .. }, Some(session)) => {
+                self.on_session(ScriptName::Destroy, session);
+            }
+            (Operation::List { user, limit, .. }, caller) => {
+                let own = self.resolve(caller);
+                self.on_user(ScriptName::List, user).arg(limit).arg(&own);
+            }
+            (
+                Operation::DestroyByHandle {
+                    user,
+                    handle: Some(handle),
+                },
+                _,
+            ) => {
+                self.on_user(ScriptName::DestroyByHandle, user)
+                    .arg(handle.as_bytes());
+            }
+            (Operation::DestroyUser { user, .. }, except) => {
+                let spared = self.resolve(except);
+                self.on_user(ScriptName::DestroyUser, user).arg(&spared);
+            }
+            _ => {}
+        }
+        self.commands.len() - first
+    }
+
+    fn create(
+        &mut self,
+        key: &SessionKey,
+        user: &str,
+        ttl: Duration,
+        idle_timeout: Option<Duration>,
+        extras: Option<&Extras<'_>>,
+    ) {
+        let place = Place::new(user, key.handle());
+        let life = idle_timeout.map_or(ttl, |idle| (2 * idle).min(ttl));
+        self.pointers
+            .make(key, place, life, self.now, &mut self.commands);
+        let data = extras.and_then(|extras| extras.data.as_deref());
+        let binding = extras.and_then(|extras| extras.binding.as_ref());
+        let policy = self.policy;
+        let script = self.on_hash(ScriptName::Create, place.user);
+        script.arg(place.handle.as_bytes()).arg(key.as_bytes());
+        script
+            .arg(user)
+            .arg(whole_millis(ttl))
+            .arg(idle_timeout.map_or(0, whole_millis));
+        script.arg(data.unwrap_or_default());
+        script.arg(binding.map_or(&[][..], |binding| binding.as_bytes()));
+        script.arg(policy.max_sessions_per_user.unwrap_or(0));
+        script.arg(u8::from(policy.on_user_limit == OnUserLimit::Reject));
+    }
+
+    fn validate(&mut self, session: Presented<'_>, conditions: Option<&Conditions>) {
+        let binding = conditions.and_then(|conditions| conditions.binding.as_ref());
+        let max_age = conditions.and_then(|conditions| conditions.max_age);
+        let max_age = max_age.map(|seconds| seconds.saturating_mul(1000).to_string());
+        let script = self.on_session(ScriptName::Validate, session);
+        script.arg(binding.map_or(&[][..], |binding| binding.as_bytes()));
+        script.arg(max_age.unwrap_or_default());
+    }
+
+    fn regenerate(
+        &mut self,
+        session: Presented<'_>,
+        new: &SessionKey,
+        changes: Option<&Changes<'_>>,
+    ) {
+        let reauthenticated = changes.is_some_and(|changes| changes.reauthenticated);
+        let data = changes.and_then(|changes| changes.data.as_deref());
+        let remembers_retired = self.policy.remembers_retired();
+        let script = self.on_session(ScriptName::Regenerate, session);
+        script.arg(new.as_bytes()).arg(u8::from(reauthenticated));
+        script.arg(data.unwrap_or_default());
+        script.arg(if remembers_retired {
+            MAX_RETIRED_IDS
+        } else {
+            0
+        });
+        // Later operations of the batch may present the new key.
+        self.pointers.remember(new, session.1);
+    }
+
+    /// Resolves a key that an operation on a user presents, and returns the two arguments that name its session.
+    fn resolve(&mut self, session: Option<Presented<'_>>) -> [Vec<u8>; 2] {
+        let Some((key, known)) = session else {
+            return NO_SESSION;
+        };
+        self.on_session(ScriptName::Resolve, (key, known));
+        [known.place.handle.as_bytes().into(), key.as_bytes().into()]
+    }
+
+    /// Runs a script on the session that a presented key leads to.
+    fn on_session(&mut self, name: ScriptName, (key, known): Presented<'_>) -> &mut Command {
+        let grace = whole_millis(self.policy.rotation_grace);
+        let revokes = self.policy.on_reuse == OnReuse::Revoke;
+        let script = self.on_hash(name, known.place.user);
+        script
+            .arg(known.place.handle.as_bytes())
+            .arg(key.as_bytes());
+        script.arg(grace).arg(u8::from(revokes))
+    }
+
+    fn on_user(&mut self, name: ScriptName, user: &str) -> &mut Command {
+        self.on_hash(name, UserDigest::of(user))
+    }
+
+    /// Runs a script on a user's hash. The caller adds the script's arguments.
+    fn on_hash(&mut self, name: ScriptName, user: UserDigest) -> &mut Command {
+        let last = self.commands.len();
+        self.commands
+            .push(scripts::run(name, self.pointers.hash(user)));
+        &mut self.commands[last]
+    }
+}
+
+/// The two arguments that name no session.
+const NO_SESSION: [Vec<u8>; 2] = [Vec::new(), Vec::new()];
+
+/// Ends all sessions in a hash.
+pub fn destroy_user(hash: String) -> Command {
+    let mut command = scripts::run(ScriptName::DestroyUser, hash);
+    command.arg(&NO_SESSION);
+    command
+}

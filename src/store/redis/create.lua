@@ -15,8 +15,10 @@ if limit > 0 then
 else
   -- A create adds one session, so looking at two shrinks the backlog of a user who always has live sessions.
   for _, field in ipairs(call('HRANDFIELD', all, 2)) do
-    local other = #field == 17 and read(string.sub(field, 2))
-    if other and expires(other) <= now then finish(other, 'x') end
+    if string.byte(field) == 115 then
+      local other = unpack_head(string.sub(field, 2), call('HGET', all, field))
+      if expires(other) <= now then finish(other, 'x') end
+    end
   end
 end
 settle()

@@ -2,7 +2,6 @@
 -- ARGV: handle, key, grace, revoke.
 -- Answers D.
 
-local user, head = name_and_head()
-local session = resolve(head)
+local user, session = name_and_session()
 if session then finish(session, 'i') end
 return answer('D', user)

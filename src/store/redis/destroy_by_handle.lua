@@ -2,7 +2,7 @@
 -- ARGV: handle.
 -- Answers D.
 
-local user, head = name_and_head()
-local session = head and unpack_head(ARGV[1], head)
+local kept = call('HMGET', all, 'u', 's' .. ARGV[1])
+local user, session = kept[1], kept[2] and unpack_head(ARGV[1], kept[2])
 if session and expires(session) > now then finish(session, 'h') end
 return answer('D', user)

@@ -5,39 +5,35 @@ use std::iter;
 use redis::{cmd, from_redis_value};
 
 use super::pointers::Pointers;
-use super::reply::{self, Finding};
+use super::reply;
 use super::report::Report;
-use super::requests;
+use super::scripts::{self, ScriptName};
 use super::servers::Servers;
 use super::upkeep::Upkeep;
 use crate::store::{EventKind, StoreError};
-
-/// How many keys a server looks at for one page of a scan.
-const KEYS_PER_PAGE: usize = 1000;
 
 /// Ends all sessions, user by user.
 pub struct Destroyer<'a, 'r> {
     pub servers: &'a mut Servers,
     pub pointers: &'a mut Pointers,
     pub report: &'a mut Report<'r>,
-    /// How many live sessions have ended so far.
-    pub count: u64,
 }
 
 impl Destroyer<'_, '_> {
     /// Ends all sessions, and returns how many were live. A scan finds every hash that exists from its beginning to
     /// its end.
     pub fn destroy_all(mut self) -> Result<u64, StoreError> {
+        let before = self.report.counters.destroyed;
         let mut result = self.destroy_all_users();
-        if result.is_ok() && self.count > 0 {
+        let count = self.report.counters.destroyed - before;
+        if result.is_ok() && count > 0 {
             let waited = self.servers.wait_for_replicas();
             result = waited.map_err(StoreError::MayHaveTakenEffect);
         }
         match result {
-            Err(StoreError::NoEffect(why)) if self.count > 0 => {
-                Err(StoreError::MayHaveTakenEffect(why))
-            }
-            result => result.map(|()| self.count),
+            Ok(()) => Ok(count),
+            Err(StoreError::NoEffect(why)) if count > 0 => Err(StoreError::MayHaveTakenEffect(why)),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -62,7 +58,7 @@ impl Destroyer<'_, '_> {
         scan.arg(cursor)
             .arg("MATCH")
             .arg(self.pointers.all_hashes());
-        scan.arg("COUNT").arg(KEYS_PER_PAGE);
+        scan.arg("COUNT").arg(1000);
         let page = self.servers.ask(link, &scan)?;
         from_redis_value(page).map_err(|_| "no answer to SCAN".to_owned())
     }
@@ -70,9 +66,15 @@ impl Destroyer<'_, '_> {
     /// Ends all sessions in these hashes. When one hash fails, the others still end.
     fn destroy_users(&mut self, hashes: Vec<Vec<u8>>) -> Result<(), StoreError> {
         let hashes = hashes.into_iter().flat_map(String::from_utf8);
-        let commands: Vec<_> = hashes.map(requests::destroy_user).collect();
+        let destroy = |hash| {
+            let mut script = scripts::run(ScriptName::DestroyUser, hash);
+            // No session is spared.
+            script.arg("").arg("");
+            script
+        };
+        let commands: Vec<_> = hashes.map(destroy).collect();
         let mut result = Ok(());
-        let mut upkeep = Upkeep::after(iter::empty(), self.report.now, self.pointers);
+        let mut upkeep = Upkeep::after(iter::empty(), self.pointers);
         for answer in self.servers.exchange(&commands) {
             match reply::read(iter::once(answer)) {
                 Ok(replies) => {
@@ -81,9 +83,6 @@ impl Destroyer<'_, '_> {
                         // One event stands for all sessions that were live.
                         self.report
                             .note_ends(&reply, |kind| kind == EventKind::Expired);
-                        if let Finding::DestroyedMany { count } = reply.finding {
-                            self.count += count;
-                        }
                     }
                 }
                 Err(failure) => result = Err(failure),

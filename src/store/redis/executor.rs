@@ -7,10 +7,8 @@
 //! A pointer decides nothing, so it does not matter what other nodes do between the pipelines. All commands for one
 //! user go to one server in the order of their operations, so each operation sees the effects of those before it.
 
-use std::collections::HashMap;
-
 use super::destroyer::Destroyer;
-use super::lookup::{Lookup, presented};
+use super::lookup::{Failures, Lookup, presented};
 use super::places::Known;
 use super::pointers::Pointers;
 use super::reply::{self, Reply};
@@ -18,7 +16,7 @@ use super::report::Report;
 use super::requests::Requests;
 use super::servers::Servers;
 use super::upkeep::Upkeep;
-use crate::session::{Policy, SessionKey, Timestamp};
+use crate::session::Policy;
 use crate::store::{Operation, StoreError};
 
 /// Carries out operations on the servers.
@@ -43,15 +41,16 @@ impl Executor {
     /// Carries out a batch, and reports on it.
     pub fn carry_out(&mut self, batch: &[Operation<'_>], report: &mut Report<'_>) {
         self.servers.forget_used();
+        self.pointers.places.now = report.now;
         // DestroyAll takes many exchanges, so what stands before it in the batch is done before it begins.
         for part in batch.split_inclusive(|operation| matches!(operation, Operation::DestroyAll)) {
             if let Some((Operation::DestroyAll, before)) = part.split_last() {
                 self.carry_out_part(before, report);
+                let (servers, pointers) = (&mut self.servers, &mut self.pointers);
                 let destroyer = Destroyer {
-                    servers: &mut self.servers,
-                    pointers: &mut self.pointers,
+                    servers,
+                    pointers,
                     report,
-                    count: 0,
                 };
                 let count = destroyer.destroy_all();
                 report.conclude_destroy_all(count);
@@ -63,10 +62,18 @@ impl Executor {
 
     /// Carries out operations none of which is [`Operation::DestroyAll`].
     fn carry_out_part(&mut self, operations: &[Operation<'_>], report: &mut Report<'_>) {
-        let now = report.now;
-        let (mut steps, failures) = self.find_places(operations, now);
-        self.run_scripts(&mut steps, &failures, now);
-        self.update_pointers(&mut steps, now);
+        let mut lookup = Lookup::default();
+        let begin = |operation| Step {
+            operation,
+            known: lookup.find(operation, &mut self.pointers),
+            commands: 0,
+            replies: Ok(Vec::new()),
+        };
+        let mut steps: Vec<_> = operations.iter().map(begin).collect();
+        let answers = self.servers.exchange(&lookup.commands);
+        let failures = lookup.learn(answers, &mut self.pointers.places);
+        self.run_scripts(&mut steps, &failures);
+        self.update_pointers(&mut steps);
         self.wait_for_replicas(&mut steps);
         for step in steps {
             let handle = step.known.map(|known| known.place.handle);
@@ -74,33 +81,9 @@ impl Executor {
         }
     }
 
-    /// Sends the first pipeline. Also returns the keys whose pointers could not be read, with the reasons.
-    fn find_places<'o>(
-        &mut self,
-        operations: &'o [Operation<'o>],
-        now: Timestamp,
-    ) -> (Vec<Step<'o>>, HashMap<SessionKey, StoreError>) {
-        let mut lookup = Lookup::default();
-        let begin = |operation| Step {
-            operation,
-            known: lookup.find(operation, now, &mut self.pointers),
-            commands: 0,
-            replies: Ok(Vec::new()),
-        };
-        let steps = operations.iter().map(begin).collect();
-        let answers = self.servers.exchange(&lookup.commands);
-        (steps, lookup.learn(answers, now, &mut self.pointers))
-    }
-
     /// Sends the second pipeline.
-    fn run_scripts(
-        &mut self,
-        steps: &mut [Step<'_>],
-        failures: &HashMap<SessionKey, StoreError>,
-        now: Timestamp,
-    ) {
+    fn run_scripts(&mut self, steps: &mut [Step<'_>], failures: &Failures) {
         let mut requests = Requests {
-            now,
             policy: &self.policy,
             pointers: &mut self.pointers,
             commands: Vec::new(),
@@ -110,7 +93,7 @@ impl Executor {
                 && let Some(key) = presented(step.operation)
             {
                 // The node has read the pointer, or written it for an earlier step.
-                step.known = requests.pointers.recall(key, now);
+                step.known = requests.pointers.places.get(key);
                 if step.known.is_none()
                     && let Some(failure) = failures.get(key)
                 {
@@ -127,17 +110,19 @@ impl Executor {
     }
 
     /// Sends the third pipeline.
-    fn update_pointers(&mut self, steps: &mut [Step<'_>], now: Timestamp) {
+    fn update_pointers(&mut self, steps: &mut [Step<'_>]) {
         let operations = steps.iter().map(|step| step.operation);
-        let mut upkeep = Upkeep::after(operations, now, &mut self.pointers);
+        let mut upkeep = Upkeep::after(operations, &mut self.pointers);
         for (number, step) in steps.iter().enumerate() {
             for reply in step.replies.iter().flatten() {
                 upkeep.add(number, step.operation, step.known, reply);
             }
         }
         let answers = self.servers.exchange(&upkeep.commands);
-        for (number, failure) in upkeep.failures(&answers) {
-            steps[number].replies = Err(failure);
+        for (number, command) in upkeep.needed {
+            if let Err(failure) = &answers[command] {
+                steps[number].replies = Err(StoreError::MayHaveTakenEffect(failure.why()));
+            }
         }
     }
 

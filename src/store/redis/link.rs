@@ -27,6 +27,8 @@ pub struct Link {
     pub knows_scripts: bool,
     /// Whether the node closes the connection before the next use. Not at once, as replies may be on their way.
     pub is_given_up: bool,
+    /// Whether the batch at work has sent commands through the link.
+    pub is_used: bool,
     failed: Option<Failure>,
 }
 
@@ -46,6 +48,7 @@ impl Link {
             used_at: Instant::now(),
             knows_scripts: false,
             is_given_up: false,
+            is_used: false,
             failed: None,
         }
     }
@@ -100,13 +103,10 @@ impl Link {
                 none.insert(connection)
             }
         };
-        let (mut bytes, mut count) = (Vec::new(), 0);
-        for command in scripts::load() {
-            command.write_packed_command(&mut bytes);
-            count += 1;
-        }
-        connection.send_packed_command(&bytes)?;
-        for _ in 0..count {
+        let commands = scripts::load();
+        let packed: Vec<u8> = commands.iter().flat_map(Cmd::get_packed_command).collect();
+        connection.send_packed_command(&packed)?;
+        for _ in commands {
             if let Value::ServerError(error) = connection.recv_response()? {
                 return Err(error.into());
             }
@@ -167,18 +167,14 @@ impl Link {
         self.request(command)
     }
 
-    /// Sends one command on the connection that the node used last, since no other knows what was sent on it, and waits
-    /// up to `longest` for the reply.
-    pub fn ask_for_longer(
-        &mut self,
-        options: &RedisOptions,
-        longest: Duration,
-        command: &Cmd,
-    ) -> Result<Value, String> {
-        self.with_connection(|connection| connection.set_read_timeout(Some(longest)))?;
+    /// Sends `WAIT` on the connection that the node used last, since no other knows what was sent on it. The server has
+    /// more time than usual for the reply.
+    pub fn wait(&mut self, options: &RedisOptions, command: &Cmd) -> Result<Value, String> {
+        let usual = options.response_timeout;
+        let longer = Some(usual + options.wait_timeout);
+        self.with_connection(|connection| connection.set_read_timeout(longer))?;
         let value = self.request(command);
-        let usual = Some(options.response_timeout);
-        self.with_connection(|connection| connection.set_read_timeout(usual))?;
+        self.with_connection(|connection| connection.set_read_timeout(Some(usual)))?;
         value
     }
 }

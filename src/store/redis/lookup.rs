@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use redis::Value;
 
-use super::command::{Answer, Command};
-use super::places::{Known, Place};
+use super::exchange::{Answer, Command};
+use super::places::{Known, Place, Places};
 use super::pointers::Pointers;
-use crate::session::{SessionKey, Timestamp};
+use crate::session::SessionKey;
 use crate::store::{Operation, StoreError};
+
+/// Why the pointers of some keys could not be read.
+pub type Failures = HashMap<SessionKey, StoreError>;
 
 /// The keys of a batch whose pointers the node has to read.
 #[derive(Default)]
@@ -22,14 +25,9 @@ pub struct Lookup {
 
 impl Lookup {
     /// Finds the place of the key that an operation presents, or has its pointer read.
-    pub fn find(
-        &mut self,
-        operation: &Operation<'_>,
-        now: Timestamp,
-        pointers: &mut Pointers,
-    ) -> Option<Known> {
+    pub fn find(&mut self, operation: &Operation<'_>, pointers: &mut Pointers) -> Option<Known> {
         let key = presented(operation).filter(|key| !self.pending.contains(key));
-        let known = key.and_then(|key| pointers.recall(key, now));
+        let known = key.and_then(|key| pointers.places.get(key));
         if let (Some(key), None) = (key, known) {
             pointers.read(key, &mut self.commands);
             self.asked.push(*key);
@@ -43,20 +41,15 @@ impl Lookup {
 
     /// Remembers the pointers that the servers have told, and returns why the others could not be read. A key that
     /// has no pointer is in neither.
-    pub fn learn(
-        self,
-        answers: Vec<Answer>,
-        now: Timestamp,
-        pointers: &mut Pointers,
-    ) -> HashMap<SessionKey, StoreError> {
-        let mut failures = HashMap::new();
+    pub fn learn(self, answers: Vec<Answer>, places: &mut Places) -> Failures {
+        let mut failures = Failures::new();
         let mut answers = answers.into_iter();
         for key in self.asked {
             match (answers.next(), answers.next()) {
                 (Some(Ok(Value::BulkString(bytes))), Some(Ok(Value::Int(millis)))) => {
                     let left = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
                     if let Some(place) = Place::from_bytes(&bytes) {
-                        pointers.remember(&key, Known::new(place, now, left));
+                        places.learn(&key, place, left);
                     }
                 }
                 // Reading a pointer has no effect.
@@ -77,8 +70,9 @@ pub fn presented<'o>(operation: &'o Operation<'_>) -> Option<&'o SessionKey> {
         | Operation::Regenerate { old: key, .. }
         | Operation::Update { key, .. }
         | Operation::Destroy { key } => Some(key),
-        Operation::List { caller, .. } => caller.as_ref(),
-        Operation::DestroyUser { except, .. } => except.as_ref(),
+        Operation::List { caller: key, .. } | Operation::DestroyUser { except: key, .. } => {
+            key.as_ref()
+        }
         _ => None,
     }
 }

@@ -4,11 +4,9 @@
 //! for all nodes at once, by its own clock, so the [`scripts`] repeat in Lua the rules that other stores have in Rust.
 //! A pointer leads from a session's key to the user's hash ([`pointers`], [`places`]).
 //!
-//! The [`executor`] carries out a batch: it finds places ([`lookup`]), runs scripts ([`requests`]), updates pointers
-//! ([`upkeep`]), and reports what the replies say ([`reply`], [`report`]). [`servers`] takes the commands to the
-//! servers and brings back the answers, in one pipeline per server.
+//! The [`executor`] carries out a batch in three pipelines: [`lookup`], [`requests`] and [`upkeep`]. A [`report`] says
+//! what the replies mean. [`servers`] takes the commands of a pipeline to the servers, and brings back the answers.
 
-mod command;
 mod destroyer;
 mod exchange;
 mod executor;
@@ -28,6 +26,7 @@ mod upkeep;
 use tracing::{info, warn};
 
 use self::executor::Executor;
+use self::places::Places;
 use self::pointers::Pointers;
 use self::report::Report;
 use self::servers::Servers;
@@ -72,7 +71,10 @@ impl RedisStore {
             executor: Executor {
                 policy,
                 servers,
-                pointers: Pointers::new(options.prefix),
+                pointers: Pointers {
+                    prefix: options.prefix,
+                    places: Places::new(Timestamp::from_millis(0)),
+                },
             },
             counters: Counters::default(),
             outage: Outage::default(),
@@ -102,10 +104,8 @@ impl Store for RedisStore {
         self.executor.carry_out(batch, &mut report);
         let failure = report.failure;
         // Stats asks no server, so a batch of nothing else says nothing about one.
-        if batch
-            .iter()
-            .any(|operation| !matches!(operation, Operation::Stats))
-        {
+        let asks_nothing = |operation: &_| matches!(operation, Operation::Stats);
+        if !batch.iter().all(asks_nothing) {
             self.tell(failure.as_deref());
         }
     }

@@ -19,17 +19,10 @@ const HALF: usize = 1 << 17;
 const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 
 /// Stands for a user in the name of their hash. A user's name itself may hold anything, so this is its digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct UserDigest([u8; 16]);
+pub type UserDigest = [u8; 16];
 
-impl UserDigest {
-    pub fn of(user: &str) -> Self {
-        Self(truncated_digest(b"user", user.as_bytes()))
-    }
-
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
+pub fn digest_of(user: &str) -> UserDigest {
+    truncated_digest(b"user", user.as_bytes())
 }
 
 /// The place of a session: whose hash holds it, and under which handle.
@@ -49,27 +42,11 @@ pub struct Known {
     since: Timestamp,
 }
 
-impl Known {
-    /// A pointer that the node reads or writes at `now`, and that stays for as long as `stay`.
-    pub fn new(place: Place, now: Timestamp, stay: Duration) -> Self {
-        Self {
-            place,
-            pointer_until: now + stay,
-            since: now,
-        }
-    }
-}
-
 impl Place {
-    pub fn new(user: &str, handle: Handle) -> Self {
-        let user = UserDigest::of(user);
-        Self { user, handle }
-    }
-
     /// Writes the content of a pointer.
     pub fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
-        bytes[..16].copy_from_slice(self.user.as_bytes());
+        bytes[..16].copy_from_slice(&self.user);
         bytes[16..].copy_from_slice(self.handle.as_bytes());
         bytes
     }
@@ -78,7 +55,7 @@ impl Place {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (user, handle) = bytes.split_first_chunk()?;
         Some(Self {
-            user: UserDigest(*user),
+            user: *user,
             handle: Handle::from_bytes(handle.try_into().ok()?),
         })
     }
@@ -86,29 +63,52 @@ impl Place {
 
 /// The places of recently used keys, in two halves. When the younger half is full, it replaces the older one, whose
 /// keys are forgotten. A key that is used moves to the younger half.
-#[derive(Default)]
 pub struct Places {
+    /// The time of the batch at work.
+    pub now: Timestamp,
     younger: HashMap<SessionKey, Known>,
     older: HashMap<SessionKey, Known>,
 }
 
 impl Places {
-    pub fn get(&mut self, key: &SessionKey, now: Timestamp) -> Option<Known> {
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            now,
+            younger: HashMap::new(),
+            older: HashMap::new(),
+        }
+    }
+
+    pub fn get(&mut self, key: &SessionKey) -> Option<Known> {
         let known = if let Some(known) = self.younger.get(key) {
             *known
         } else {
             let known = self.older.remove(key)?;
-            self.insert(*key, known);
+            self.insert(key, known);
             known
         };
-        (now < known.since + REMEMBERED_FOR).then_some(known)
+        (self.now < known.since + REMEMBERED_FOR).then_some(known)
     }
 
-    pub fn insert(&mut self, key: SessionKey, known: Known) {
+    /// Remembers where a pointer leads that the node reads or writes now, and that stays for as long as `stay`.
+    pub fn learn(&mut self, key: &SessionKey, place: Place, stay: Duration) {
+        let (since, pointer_until) = (self.now, self.now + stay);
+        self.insert(
+            key,
+            Known {
+                place,
+                pointer_until,
+                since,
+            },
+        );
+    }
+
+    /// Remembers where a key leads.
+    pub fn insert(&mut self, key: &SessionKey, known: Known) {
         if self.younger.len() == HALF {
             self.older = mem::take(&mut self.younger);
         }
-        self.younger.insert(key, known);
+        self.younger.insert(*key, known);
     }
 
     pub fn forget(&mut self, key: &SessionKey) {
@@ -124,25 +124,30 @@ mod tests {
     #[test]
     fn what_is_used_is_remembered_and_what_is_not_is_forgotten() {
         let key = |n: usize| SessionKey::of(&n.to_string());
-        let place = Place::new("alice", key(0).handle());
-        let known = Known::new(place, Timestamp::from_millis(0), Duration::from_secs(7));
-        let now = Timestamp::from_millis(59_999);
-        let mut places = Places::default();
+        let mut places = Places::new(Timestamp::from_millis(0));
+        let place = Place::from_bytes(&[7; 32]).expect("it is a place");
+        places.learn(&key(0), place, Duration::from_secs(7));
+        let known = places.get(&key(0)).expect("it was learned");
+        places.now = Timestamp::from_millis(59_999);
         for n in 0..3 * HALF {
-            places.insert(key(n), known);
-            assert!(places.get(&key(0), now).is_some(), "{n}");
+            places.insert(&key(n), known);
+            assert!(places.get(&key(0)).is_some(), "{n}");
         }
-        assert!(places.get(&key(1), now).is_none());
+        assert!(places.get(&key(1)).is_none());
         assert!(places.younger.len() <= HALF && places.older.len() <= HALF);
-        let later = Timestamp::from_millis(60_000);
-        assert!(places.get(&key(0), later).is_none());
+        places.now = Timestamp::from_millis(60_000);
+        assert!(places.get(&key(0)).is_none());
+        places.now = Timestamp::from_millis(59_999);
         places.forget(&key(0));
-        assert!(places.get(&key(0), now).is_none());
+        assert!(places.get(&key(0)).is_none());
     }
 
     #[test]
     fn a_pointer_says_the_place_that_was_written_into_it() {
-        let place = Place::new("alice", SessionKey::of("a").handle());
+        let place = Place {
+            user: digest_of("alice"),
+            handle: SessionKey::of("a").handle(),
+        };
         assert_eq!(Place::from_bytes(&place.to_bytes()), Some(place));
         assert_eq!(Place::from_bytes(&[0; 31]), None);
         assert_eq!(Place::from_bytes(b"something else"), None);

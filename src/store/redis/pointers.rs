@@ -6,10 +6,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::cmd;
 
-use super::command::Command;
+use super::exchange::Command;
 use super::places::{Known, Place, Places, UserDigest};
-use super::reply::Used;
-use crate::session::{SessionKey, Timestamp, whole_millis};
+use super::reply::Use;
+use crate::session::{SessionKey, whole_millis};
 
 /// How much longer than its session a pointer stays, so that it never goes first.
 const SLACK: Duration = Duration::from_secs(5);
@@ -17,29 +17,11 @@ const SLACK: Duration = Duration::from_secs(5);
 /// The pointers on the servers, and what this node remembers of them. A method that takes commands adds to them.
 pub struct Pointers {
     /// What the names of all keys begin with.
-    prefix: String,
-    places: Places,
+    pub prefix: String,
+    pub places: Places,
 }
 
 impl Pointers {
-    pub fn new(prefix: String) -> Self {
-        let places = Places::default();
-        Self { prefix, places }
-    }
-
-    /// Looks up where a key leads, as far as this node remembers.
-    pub fn recall(&mut self, key: &SessionKey, now: Timestamp) -> Option<Known> {
-        self.places.get(key, now)
-    }
-
-    pub fn remember(&mut self, key: &SessionKey, known: Known) {
-        self.places.insert(*key, known);
-    }
-
-    pub fn forget(&mut self, key: &SessionKey) {
-        self.places.forget(key);
-    }
-
     /// Reads where a pointer leads, and for how long it stays.
     pub fn read(&self, key: &SessionKey, commands: &mut Vec<Command>) {
         commands.push(self.command("GET", key));
@@ -52,14 +34,13 @@ impl Pointers {
         key: &SessionKey,
         place: Place,
         life: Duration,
-        now: Timestamp,
         commands: &mut Vec<Command>,
     ) {
         let stay = life + SLACK;
         let mut set = self.command("SET", key);
         set.arg(&place.to_bytes()).arg("PX").arg(whole_millis(stay));
         commands.push(set);
-        self.remember(key, Known::new(place, now, stay));
+        self.places.learn(key, place, stay);
     }
 
     /// Makes a pointer stay for `life` from now on, unless it stays longer already.
@@ -70,26 +51,20 @@ impl Pointers {
     }
 
     /// Prolongs the pointer of a session that was used, if it would go before the session expires.
-    pub fn keep(
-        &mut self,
-        key: &SessionKey,
-        known: Known,
-        used: Used,
-        now: Timestamp,
-        commands: &mut Vec<Command>,
-    ) {
-        let goes_early = |known: Known| known.pointer_until < now + used.expires_in;
+    pub fn keep(&mut self, key: &SessionKey, known: Known, used: Use, commands: &mut Vec<Command>) {
+        let expires_at = self.places.now + used.expires_in;
+        let goes_early = |known: Known| known.pointer_until < expires_at;
         // Another operation of the batch may have prolonged the pointer, or deleted it.
-        if goes_early(known) && self.recall(key, now).is_some_and(goes_early) {
+        if goes_early(known) && self.places.get(key).is_some_and(goes_early) {
             self.prolong(key, used.pointer_life, commands);
-            let known = Known::new(known.place, now, used.pointer_life + SLACK);
-            self.remember(key, known);
+            self.places
+                .learn(key, known.place, used.pointer_life + SLACK);
         }
     }
 
     /// Deletes a pointer, and forgets it.
     pub fn drop(&mut self, key: &SessionKey, commands: &mut Vec<Command>) {
-        self.forget(key);
+        self.places.forget(key);
         commands.push(self.command("DEL", key));
     }
 
@@ -107,7 +82,7 @@ impl Pointers {
 
     /// Names a user's hash. A cluster takes the slot from what is in braces.
     pub fn hash(&self, user: UserDigest) -> String {
-        let name = URL_SAFE_NO_PAD.encode(user.as_bytes());
+        let name = URL_SAFE_NO_PAD.encode(user);
         format!("{}u:{{{name}}}", self.prefix)
     }
 

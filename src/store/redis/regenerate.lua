@@ -5,8 +5,7 @@
 -- must stay longer, and the retired keys that it has forgotten; or I.
 
 local handle = ARGV[1]
-local user, head = name_and_head()
-local session, is_current = resolve(head)
+local user, session, is_current = name_and_session()
 if not is_current then return answer('I', user) end
 
 local old = session.key
@@ -22,15 +21,14 @@ if ARGV[7] ~= '' then call('HSET', all, 'd' .. handle, ARGV[7]) end
 -- Forgets the oldest retired keys: those that are of no use, and those that are too many.
 local grace, revoke, most = tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[8])
 local retired = retired_keys(session) .. struct.pack(RETIRED, old, now)
-local forgotten, at = {}, 1
-while at <= #retired do
-  local one, moment = struct.unpack(RETIRED, retired, at)
+local forgotten = {}
+while retired ~= '' do
+  local oldest, moment = struct.unpack(RETIRED, retired)
   local is_of_use = revoke or now < moment + grace
-  if is_of_use and (#retired - at + 1) / RETIRED_SIZE <= most then break end
-  forgotten[#forgotten + 1] = one
-  at = at + RETIRED_SIZE
+  if is_of_use and #retired <= most * RETIRED_SIZE then break end
+  forgotten[#forgotten + 1] = oldest
+  retired = string.sub(retired, RETIRED_SIZE + 1)
 end
-retired = string.sub(retired, at)
 if retired == '' then
   call('HDEL', all, 'r' .. handle)
 else
@@ -43,4 +41,4 @@ if not revoke then life = math.min(life, grace) end
 local first = ARGV[6] == '1' and 1 or #retired - RETIRED_SIZE + 1
 local kept = {}
 for place = math.max(first, 1), #retired, RETIRED_SIZE do kept[#kept + 1] = string.sub(retired, place, place + 15) end
-return answer('R', user, pointer_life(session), life, table.concat(kept), table.concat(forgotten))
+return answer('R', user, {pointer_life(session), life}, table.concat(kept), table.concat(forgotten))

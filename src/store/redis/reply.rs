@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use redis::{FromRedisValue, Value, from_redis_value};
 
-use super::command::Answer;
+use super::exchange::Answer;
 use crate::session::{Handle, Lifetime, SessionKey, Timestamp};
-use crate::store::{EventKind, Reason, StoreError};
+use crate::store::{EventKind, Listed, Reason, StoreError};
+
+const UNREADABLE: &str = "a script gave an answer that the node cannot read";
 
 /// The answer of a script.
 pub struct Reply {
@@ -17,40 +19,25 @@ pub struct Reply {
     pub finding: Finding,
 }
 
-/// What a script has found or done.
+/// What a script has found or done. An age is in seconds, rounded up. `Resolved` means that the script resolved a key
+/// for the operation's own script, which runs next.
 pub enum Finding {
-    Created {
-        expires_at: Timestamp,
-    },
-    UserLimit {
-        limit: usize,
-    },
-    Valid {
-        used: Used,
-        data: Option<String>,
-    },
-    /// The age is in seconds, rounded up.
-    ReauthenticationRequired {
-        auth_age: u64,
-    },
+    Created { expires_at: Timestamp },
+    UserLimit { limit: usize },
+    Valid { used: Use, data: Option<String> },
+    ReauthenticationRequired { auth_age: u64 },
     Invalid,
     Regenerated(Rotation),
-    Updated(Used),
-    Listed {
-        sessions: Vec<Shown>,
-        more: bool,
-    },
+    Updated(Use),
+    Listed { shown: Vec<Shown>, more: bool },
     Destroyed,
-    DestroyedMany {
-        count: u64,
-    },
-    /// A script resolved a key for the operation's own script.
+    DestroyedMany { count: u64 },
     Resolved,
 }
 
-/// A session after a use.
+/// A use of a session.
 #[derive(Clone, Copy)]
-pub struct Used {
+pub struct Use {
     pub expires_in: Duration,
     /// For how long the pointer should stay, if it has to be kept.
     pub pointer_life: Duration,
@@ -77,13 +64,8 @@ pub struct Ended {
     pub keys: Vec<SessionKey>,
 }
 
-/// A session in a list.
-pub struct Shown {
-    pub handle: Handle,
-    pub lifetime: Lifetime,
-    pub is_current: bool,
-    pub data: Option<String>,
-}
+/// A session in a list, and its data.
+pub type Shown = (Listed, Option<String>);
 
 /// Reads the answers to the commands of one operation. Takes all of `answers`, also after a failure.
 pub fn read(answers: impl Iterator<Item = Answer>) -> Result<Vec<Reply>, StoreError> {
@@ -93,9 +75,9 @@ pub fn read(answers: impl Iterator<Item = Answer>) -> Result<Vec<Reply>, StoreEr
         match answer {
             // The answer to writing a pointer.
             Ok(Value::Okay) => {}
-            Ok(value) => match parse_reply(value).ok_or_else(unreadable) {
-                Ok(reply) => replies.push(reply),
-                Err(error) => failure = Some(error),
+            Ok(value) => match parse_reply(value) {
+                Some(reply) => replies.push(reply),
+                None => failure = Some(StoreError::MayHaveTakenEffect(UNREADABLE.to_owned())),
             },
             Err(error) => failure = Some(error),
         }
@@ -108,10 +90,6 @@ pub fn read(answers: impl Iterator<Item = Answer>) -> Result<Vec<Reply>, StoreEr
         Some(failure) => Err(failure),
         None => Ok(replies),
     }
-}
-
-fn unreadable() -> StoreError {
-    StoreError::MayHaveTakenEffect("a script gave an answer that the node cannot read".to_owned())
 }
 
 /// Parses what `answer` in `shared.lua` builds.
@@ -140,8 +118,8 @@ fn parse_finding(letter: &str, fields: Value) -> Option<Finding> {
             Finding::UserLimit { limit }
         }
         "V" => {
-            let (expires_in, pointer_life, data) = parse(fields)?;
-            let used = Used::from_millis(expires_in, pointer_life);
+            let (times, data) = parse(fields)?;
+            let used = Use::from_millis(times);
             Finding::Valid { used, data }
         }
         "A" => {
@@ -151,26 +129,20 @@ fn parse_finding(letter: &str, fields: Value) -> Option<Finding> {
         }
         "I" => Finding::Invalid,
         "R" => {
-            let (pointer_life, retired_life, retired, forgotten): (_, _, Vec<u8>, Vec<u8>) =
-                parse(fields)?;
+            let (times, retired, forgotten): (_, Vec<u8>, Vec<u8>) = parse(fields)?;
+            let [pointer_life, retired_life] = <[u64; 2]>::map(times, Duration::from_millis);
             Finding::Regenerated(Rotation {
-                pointer_life: Duration::from_millis(pointer_life),
-                retired_life: Duration::from_millis(retired_life),
+                pointer_life,
+                retired_life,
                 retired: parse_keys(&retired)?,
                 forgotten: parse_keys(&forgotten)?,
             })
         }
-        "U" => {
-            let [expires_in, pointer_life] = parse(fields)?;
-            Finding::Updated(Used::from_millis(expires_in, pointer_life))
-        }
+        "U" => Finding::Updated(Use::from_millis(parse(fields)?)),
         "S" => {
-            let (more, sessions): (bool, Vec<Value>) = parse(fields)?;
-            let sessions = sessions
-                .into_iter()
-                .map(parse_shown)
-                .collect::<Option<_>>()?;
-            Finding::Listed { sessions, more }
+            let (more, shown): (bool, Vec<Value>) = parse(fields)?;
+            let shown = shown.into_iter().map(parse_shown).collect::<Option<_>>()?;
+            Finding::Listed { shown, more }
         }
         "D" => Finding::Destroyed,
         "M" => {
@@ -182,11 +154,12 @@ fn parse_finding(letter: &str, fields: Value) -> Option<Finding> {
     })
 }
 
-impl Used {
-    fn from_millis(expires_in: u64, pointer_life: u64) -> Self {
+impl Use {
+    fn from_millis(times: [u64; 2]) -> Self {
+        let [expires_in, pointer_life] = times.map(Duration::from_millis);
         Self {
-            expires_in: Duration::from_millis(expires_in),
-            pointer_life: Duration::from_millis(pointer_life),
+            expires_in,
+            pointer_life,
         }
     }
 }
@@ -213,23 +186,26 @@ fn parse_ended(bytes: &[u8]) -> Option<Ended> {
 
 /// Parses what `list.lua` builds for each session.
 fn parse_shown(value: Value) -> Option<Shown> {
-    let (handle, [created_at, auth_time, last_used_at, ends_at], idle_timeout, is_current, data) =
-        parse(value)?;
-    Some(Shown {
-        handle: Handle::from_bytes(handle),
-        lifetime: Lifetime {
-            created_at: Timestamp::from_millis(created_at),
-            auth_time: Timestamp::from_millis(auth_time),
-            last_used_at: Timestamp::from_millis(last_used_at),
-            ends_at: Timestamp::from_millis(ends_at),
-            idle_timeout_millis: match idle_timeout {
-                0 => Lifetime::NEVER_IDLE,
-                millis => millis,
-            },
+    let (handle, times, idle_timeout, is_current, data) = parse(value)?;
+    let [created_at, auth_time, last_used_at, ends_at] =
+        <[u64; 4]>::map(times, Timestamp::from_millis);
+    let lifetime = Lifetime {
+        created_at,
+        auth_time,
+        last_used_at,
+        ends_at,
+        idle_timeout_millis: match idle_timeout {
+            0 => Lifetime::NEVER_IDLE,
+            millis => millis,
         },
+    };
+    let listed = Listed {
+        handle: Handle::from_bytes(handle),
+        lifetime,
+        data: None,
         is_current,
-        data,
-    })
+    };
+    Some((listed, data))
 }
 
 /// Parses keys that stand one behind the other.

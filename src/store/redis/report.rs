@@ -3,7 +3,7 @@
 use super::reply::{Finding, Reply, Shown};
 use crate::session::{Handle, Timestamp};
 use crate::store::rules::Counters;
-use crate::store::{EventKind, Listed, Operation, Outcome, Outcomes, Reason, StoreError};
+use crate::store::{EventKind, Operation, Outcome, Outcomes, Reason, StoreError};
 
 /// The report on a batch.
 pub struct Report<'a> {
@@ -74,7 +74,7 @@ impl Report<'_> {
                 Outcome::Regenerated
             }
             Finding::Updated(_) => Outcome::Updated,
-            Finding::Listed { sessions, more } => self.list(sessions, more),
+            Finding::Listed { shown, more } => self.list(shown, more),
             Finding::Destroyed => Outcome::Destroyed,
             Finding::DestroyedMany { count } => Outcome::DestroyedMany { count },
             Finding::Invalid | Finding::Resolved => self.invalid(),
@@ -95,16 +95,11 @@ impl Report<'_> {
         }
     }
 
-    fn list(&mut self, sessions: Vec<Shown>, more: bool) -> Outcome {
+    fn list(&mut self, shown: Vec<Shown>, more: bool) -> Outcome {
         let first = self.outcomes.listed_so_far();
-        for shown in sessions {
-            let data = shown.data.map(|data| self.outcomes.keep(&data));
-            self.outcomes.list_one(Listed {
-                handle: shown.handle,
-                lifetime: shown.lifetime,
-                data,
-                is_current: shown.is_current,
-            });
+        for (mut listed, data) in shown {
+            listed.data = data.map(|data| self.outcomes.keep(&data));
+            self.outcomes.list_one(listed);
         }
         Outcome::Sessions {
             listed: first..self.outcomes.listed_so_far(),

@@ -2,19 +2,16 @@
 
 use std::time::Duration;
 
-use super::command::Command;
+use super::exchange::Command;
 use super::lookup::presented;
-use super::places::{Known, Place, UserDigest};
+use super::places::{Known, Place, UserDigest, digest_of};
 use super::pointers::Pointers;
 use super::scripts::{self, ScriptName};
-use crate::session::{
-    MAX_RETIRED_IDS, OnReuse, OnUserLimit, Policy, SessionKey, Timestamp, whole_millis,
-};
+use crate::session::{MAX_RETIRED_IDS, OnReuse, OnUserLimit, Policy, SessionKey, whole_millis};
 use crate::store::{Changes, Conditions, Extras, Operation};
 
 /// The commands of the operations so far.
 pub struct Requests<'a> {
-    pub now: Timestamp,
     pub policy: &'a Policy,
     pub pointers: &'a mut Pointers,
     pub commands: Vec<Command>,
@@ -84,10 +81,12 @@ impl Requests<'_> {
         idle_timeout: Option<Duration>,
         extras: Option<&Extras<'_>>,
     ) {
-        let place = Place::new(user, key.handle());
+        let place = Place {
+            user: digest_of(user),
+            handle: key.handle(),
+        };
         let life = idle_timeout.map_or(ttl, |idle| (2 * idle).min(ttl));
-        self.pointers
-            .make(key, place, life, self.now, &mut self.commands);
+        self.pointers.make(key, place, life, &mut self.commands);
         let data = extras.and_then(|extras| extras.data.as_deref());
         let binding = extras.and_then(|extras| extras.binding.as_ref());
         let policy = self.policy;
@@ -130,13 +129,13 @@ impl Requests<'_> {
             0
         });
         // Later operations of the batch may present the new key.
-        self.pointers.remember(new, session.1);
+        self.pointers.places.insert(new, session.1);
     }
 
     /// Resolves a key that an operation on a user presents, and returns the two arguments that name its session.
     fn resolve(&mut self, session: Option<Presented<'_>>) -> [Vec<u8>; 2] {
         let Some((key, known)) = session else {
-            return NO_SESSION;
+            return [Vec::new(), Vec::new()];
         };
         self.on_session(ScriptName::Resolve, (key, known));
         [known.place.handle.as_bytes().into(), key.as_bytes().into()]
@@ -154,7 +153,7 @@ impl Requests<'_> {
     }
 
     fn on_user(&mut self, name: ScriptName, user: &str) -> &mut Command {
-        self.on_hash(name, UserDigest::of(user))
+        self.on_hash(name, digest_of(user))
     }
 
     /// Runs a script on a user's hash. The caller adds the script's arguments.
@@ -164,14 +163,4 @@ impl Requests<'_> {
             .push(scripts::run(name, self.pointers.hash(user)));
         &mut self.commands[last]
     }
-}
-
-/// The two arguments that name no session.
-const NO_SESSION: [Vec<u8>; 2] = [Vec::new(), Vec::new()];
-
-/// Ends all sessions in a hash.
-pub fn destroy_user(hash: String) -> Command {
-    let mut command = scripts::run(ScriptName::DestroyUser, hash);
-    command.arg(&NO_SESSION);
-    command
 }

@@ -2,6 +2,5 @@
 -- ARGV: handle, key, grace, revoke.
 -- Answers P.
 
-local user, head = name_and_head()
-resolve(head)
+local user = name_and_session()
 return answer('P', user)

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, Script, cmd};
 
-use super::command::Command;
+use super::exchange::Command;
 
 /// The first lines of scripts. A server without memory still runs the scripts that need no more of it.
 const ALSO_WHEN_FULL: &str = "#!lua flags=allow-oom\n";
@@ -24,19 +24,14 @@ pub enum ScriptName {
     DestroyUser,
 }
 
-/// The text of a script, and the digest by which servers know it.
-struct Loadable {
-    text: String,
-    digest: String,
-}
-
-static SCRIPTS: LazyLock<[Loadable; 9]> = LazyLock::new(|| {
+static SCRIPTS: LazyLock<[Script; 9]> = LazyLock::new(|| {
+    // Because of the first line, Redis 7 and later refuse the whole script where it could not write. So a replica,
+    // whose sessions may be out of date, validates nothing, and a server without memory does nothing by halves.
     let script = |first_line: &str, body: &str| {
-        // Because of the first line, Redis 7 and later refuse the whole script where it could not write. So a replica,
-        // whose sessions may be out of date, validates nothing, and a server without memory does nothing by halves.
-        let text = format!("{first_line}{}\n{body}", include_str!("shared.lua"));
-        let digest = Script::new(&text).get_hash().to_owned();
-        Loadable { text, digest }
+        Script::new(&format!(
+            "{first_line}{}\n{body}",
+            include_str!("shared.lua")
+        ))
     };
     // In the order of `ScriptName`.
     [
@@ -55,15 +50,11 @@ static SCRIPTS: LazyLock<[Loadable; 9]> = LazyLock::new(|| {
 /// Runs a script on the hash `key`. The caller adds the script's arguments.
 pub fn run(name: ScriptName, key: String) -> Command {
     let mut cmd = cmd("EVALSHA");
-    cmd.arg(&SCRIPTS[name as usize].digest).arg(1).arg(&key);
+    cmd.arg(SCRIPTS[name as usize].get_hash()).arg(1).arg(&key);
     Command { key, cmd }
 }
 
 /// Loads all scripts: one command for each.
-pub fn load() -> impl Iterator<Item = Cmd> {
-    SCRIPTS.iter().map(|script| {
-        let mut command = cmd("SCRIPT");
-        command.arg("LOAD").arg(&script.text);
-        command
-    })
+pub fn load() -> Vec<Cmd> {
+    SCRIPTS.iter().map(Cmd::load_script).collect()
 }

@@ -4,12 +4,11 @@
 //! reports whether a failed command may have taken effect, so it follows slots and redirections itself. It leaves
 //! connections, encoding and parsing to the crate.
 
-use redis::{Cmd, ConnectionAddr, ConnectionInfo, ServerError, Value, cmd, from_redis_value};
+use redis::{Cmd, ConnectionAddr, ServerError, Value, cmd, from_redis_value};
 
-use super::command::{Answer, Command};
-use super::exchange::{Exchange, Sending};
+use super::exchange::{Answer, Command, Exchange, Sending, no_effect};
 use super::link::Link;
-use super::options::{RedisOptions, address};
+use super::options::RedisOptions;
 use super::slots::{SLOTS, ranges, slot_of};
 use crate::store::StoreError;
 
@@ -24,23 +23,17 @@ pub struct Servers {
     slots: Vec<usize>,
     /// Whether the node must ask again where the slots are.
     is_outdated: bool,
-    /// The links through which the node has sent commands since [`Servers::forget_used`].
-    used: Vec<usize>,
 }
 
 impl Servers {
     /// Connects to the server, or to one server of the cluster.
     pub fn connect(options: RedisOptions) -> Result<Self, String> {
         let mut servers = Self {
-            links: Vec::new(),
+            links: options.url.servers.iter().cloned().map(Link::new).collect(),
             slots: Vec::new(),
             is_outdated: false,
-            used: Vec::new(),
             options,
         };
-        for server in servers.options.url.servers.clone() {
-            servers.link_to(server);
-        }
         if servers.options.url.is_cluster {
             servers.find_slots()?;
         } else {
@@ -53,33 +46,23 @@ impl Servers {
         Ok(servers)
     }
 
-    /// Finds the link to a server, or adds it.
-    fn link_to(&mut self, info: ConnectionInfo) -> usize {
-        let name = address(&info);
-        let known = self.links.iter().position(|link| link.name == name);
-        known.unwrap_or_else(|| {
-            self.links.push(Link::new(info));
-            self.links.len() - 1
-        })
-    }
-
     /// Finds the link to a server that another server of the cluster has named, or adds it.
-    fn link_to_address(&mut self, host: &str, port: u16) -> usize {
+    fn link_to(&mut self, host: &str, port: u16) -> usize {
+        let name = format!("{host}:{port}");
+        if let Some(link) = self.links.iter().position(|link| link.name == name) {
+            return link;
+        }
         let known = &self.options.url.servers[0];
-        let address = match known.addr().clone() {
-            ConnectionAddr::TcpTls {
-                insecure,
-                tls_params,
-                ..
-            } => ConnectionAddr::TcpTls {
-                host: host.to_owned(),
-                port,
-                insecure,
-                tls_params,
-            },
-            _ => ConnectionAddr::Tcp(host.to_owned(), port),
-        };
-        self.link_to(known.clone().set_addr(address))
+        let mut address = known.addr().clone();
+        if let ConnectionAddr::Tcp(at, on)
+        | ConnectionAddr::TcpTls {
+            host: at, port: on, ..
+        } = &mut address
+        {
+            (*at, *on) = (host.to_owned(), port);
+        }
+        self.links.push(Link::new(known.clone().set_addr(address)));
+        self.links.len() - 1
     }
 
     /// Sends all commands, those for one server in one pipeline and in their order, and reads the answers. The commands
@@ -87,53 +70,50 @@ impl Servers {
     pub fn exchange(&mut self, commands: &[Command]) -> Vec<Answer> {
         let mut exchange = Exchange::of(commands);
         for _ in 0..MAX_ROUNDS {
-            if exchange.is_over() {
+            if exchange.unsent.is_empty() {
                 break;
             }
             if self.is_outdated
                 && let Err(why) = self.find_slots()
             {
-                exchange.why = why;
+                for sending in &exchange.unsent {
+                    exchange.answers[sending.command] = no_effect(&why);
+                }
                 break;
             }
             self.send_unsent(&mut exchange);
             exchange.give_up_overtaken();
         }
-        exchange.into_answers()
+        exchange.answers
     }
 
     /// Sends what is unsent to all servers, and only then reads their answers, so that the servers work side by side.
     fn send_unsent(&mut self, exchange: &mut Exchange<'_>) {
         let mut by_link = exchange.take_unsent(|key| self.link_of(key));
         by_link.retain(|&link, sendings| {
-            let failure = match self.send(exchange.commands, link, sendings) {
-                Ok(()) => return true,
-                Err(failure) => failure,
+            let Err(failure) = self.send(exchange.commands, link, sendings) else {
+                return true;
             };
+            // If a server of a cluster is out of reach, another may have its slots by now.
+            let is_elsewhere = matches!(failure, StoreError::NoEffect(_)) && self.is_cluster();
+            self.is_outdated |= is_elsewhere;
             for &Sending { command, .. } in &*sendings {
-                match &failure {
-                    // Another server may have its slots by now.
-                    StoreError::NoEffect(why) if self.is_cluster() => {
-                        self.is_outdated = true;
-                        exchange.send_again(command, None, why);
-                    }
-                    failure => exchange.answer(command, Err(failure.clone())),
+                exchange.answers[command] = Err(failure.clone());
+                if is_elsewhere {
+                    exchange.send_again(command, None);
                 }
             }
             false
         });
         for (link, sendings) in by_link {
             for sending in sendings {
-                match self.receive(link, sending) {
+                let command = sending.command;
+                exchange.answers[command] = match self.receive(link, sending) {
                     Ok(Value::ServerError(error)) => {
-                        self.judge(&error, link, sending.command, exchange);
+                        Err(self.judge(&error, link, command, exchange))
                     }
-                    Ok(value) => exchange.answer(sending.command, Ok(value)),
-                    Err(why) => {
-                        let failure = StoreError::MayHaveTakenEffect(why);
-                        exchange.answer(sending.command, Err(failure));
-                    }
-                }
+                    answer => answer.map_err(StoreError::MayHaveTakenEffect),
+                };
             }
         }
     }
@@ -153,10 +133,8 @@ impl Servers {
                 .cmd
                 .write_packed_command(&mut bytes);
         }
-        if !self.used.contains(&link) {
-            self.used.push(link);
-        }
         let link = &mut self.links[link];
+        link.is_used = true;
         link.open(&self.options).map_err(StoreError::NoEffect)?;
         link.send(&bytes).map_err(StoreError::MayHaveTakenEffect)
     }
@@ -169,61 +147,54 @@ impl Servers {
         link.receive()
     }
 
-    /// Sends a command again, or answers it, as an error says that a server gave it.
+    /// Says why a command failed, from a server's error. Has it sent again if it only went to the wrong place.
     fn judge(
         &mut self,
         error: &ServerError,
         link: usize,
         command: usize,
         exchange: &mut Exchange<'_>,
-    ) {
+    ) -> StoreError {
         let (code, details) = (error.code(), error.details().unwrap_or_default());
         let why = format!("{}: {code} {details}", self.links[link].name);
-        let failure = match (code, address_in(details, self.links[link].host())) {
+        match (code, address_in(details, self.links[link].host())) {
             ("MOVED", _) if !self.is_cluster() => {
                 StoreError::NoEffect(cluster_expected(&self.links[link]))
             }
             ("MOVED" | "ASK", Some((host, port))) => {
-                let link = self.link_to_address(&host, port);
+                let link = self.link_to(&host, port);
                 let asking = (code == "ASK").then_some(link);
                 if asking.is_none() {
                     self.slots[slot_of(&exchange.commands[command].key)] = link;
                 }
-                return exchange.send_again(command, asking, "the slot moved too often");
+                exchange.send_again(command, asking);
+                StoreError::NoEffect("the slot moved too often".to_owned())
             }
             ("MOVED" | "ASK" | "READONLY" | "CLUSTERDOWN" | "MASTERDOWN", _)
                 if self.is_cluster() =>
             {
                 self.is_outdated = true;
-                return exchange.send_again(command, None, &why);
+                exchange.send_again(command, None);
+                StoreError::NoEffect(why)
             }
             ("NOSCRIPT", _) => {
                 self.links[link].knows_scripts = false;
-                let why = "the server does not keep its scripts";
-                return exchange.send_again(command, None, why);
+                exchange.send_again(command, None);
+                StoreError::NoEffect("the server does not keep its scripts".to_owned())
             }
             // The server has become a replica, so its name may lead to another server by now.
             ("READONLY", _) => {
                 self.links[link].is_given_up = true;
                 StoreError::NoEffect(why)
             }
-            // With these, a server refuses a command before it begins.
-            (
-                "ASK" | "CLUSTERDOWN" | "MASTERDOWN" | "LOADING" | "OOM" | "NOREPLICAS" | "MISCONF"
-                | "NOPERM" | "NOAUTH" | "BUSY" | "TRYAGAIN" | "WRONGTYPE",
-                _,
-            ) => StoreError::NoEffect(why),
+            _ if is_refusal(code) => StoreError::NoEffect(why),
             _ => StoreError::MayHaveTakenEffect(why),
-        };
-        exchange.answer(command, Err(failure));
+        }
     }
 
     /// Finds the link to the server that has a key.
     fn link_of(&self, key: &str) -> usize {
-        match self.slots.as_slice() {
-            [] => 0,
-            slots => slots[slot_of(key)],
-        }
+        self.slots.get(slot_of(key)).copied().unwrap_or(0)
     }
 
     fn is_cluster(&self) -> bool {
@@ -240,7 +211,7 @@ impl Servers {
                 Ok(Some(ranges)) => {
                     let mut slots = vec![link; SLOTS];
                     for (range, host, port) in ranges {
-                        let link = self.link_to_address(&host, port);
+                        let link = self.link_to(&host, port);
                         slots[range].fill(link);
                     }
                     self.slots = slots;
@@ -274,20 +245,16 @@ impl Servers {
         if wanted == 0 {
             return Ok(());
         }
-        let timeout = self.options.wait_timeout;
+        let timeout = self.options.wait_timeout.as_millis().max(1);
         let mut wait = cmd("WAIT");
-        wait.arg(wanted).arg(timeout.as_millis().max(1).to_string());
-        for &link in &self.used {
-            let link = &mut self.links[link];
-            let longest = timeout + self.options.response_timeout;
-            let held = link.ask_for_longer(&self.options, longest, &wait)?;
-            match held {
-                Value::Int(held) if held >= i64::from(wanted) => {}
-                Value::Int(held) => {
-                    let name = &link.name;
-                    return Err(format!("{name}: {held} of {wanted} replicas have it"));
-                }
-                _ => return Err(format!("{}: no answer to WAIT", link.name)),
+        wait.arg(wanted).arg(timeout.to_string());
+        for link in self.links.iter_mut().filter(|link| link.is_used) {
+            let held = link.wait(&self.options, &wait)?;
+            let name = &link.name;
+            let held: u32 =
+                from_redis_value(held).map_err(|_| format!("{name}: no answer to WAIT"))?;
+            if held < wanted {
+                return Err(format!("{name}: {held} of {wanted} replicas have it"));
             }
         }
         Ok(())
@@ -295,7 +262,7 @@ impl Servers {
 
     /// Starts a batch: replicas need to hold only what the node sends from here on.
     pub fn forget_used(&mut self) {
-        self.used.clear();
+        self.links.iter_mut().for_each(|link| link.is_used = false);
     }
 
     /// The links to the servers that together hold all keys.
@@ -319,6 +286,25 @@ impl Servers {
 fn cluster_expected(link: &Link) -> String {
     let name = &link.name;
     format!("{name} is part of a cluster, which is named with redis-cluster://")
+}
+
+/// Whether a server refuses a command with this error before it begins.
+fn is_refusal(code: &str) -> bool {
+    matches!(
+        code,
+        "ASK"
+            | "BUSY"
+            | "CLUSTERDOWN"
+            | "LOADING"
+            | "MASTERDOWN"
+            | "MISCONF"
+            | "NOAUTH"
+            | "NOPERM"
+            | "NOREPLICAS"
+            | "OOM"
+            | "TRYAGAIN"
+            | "WRONGTYPE"
+    )
 }
 
 /// Reads the host and the port from `SLOT HOST:PORT`. A server that leaves the host out means its own.

@@ -34,11 +34,6 @@ local function unpack_head(handle, head)
   return session
 end
 
-local function read(handle)
-  local head = call('HGET', all, 's' .. handle)
-  return head and unpack_head(handle, head)
-end
-
 -- Repeats `Lifetime::expires_at`.
 local function expires(session)
   if session.idle == 0 then return session.ends end
@@ -139,8 +134,8 @@ local function answer(letter, user, ...)
   return {letter, user or false, ended, {...}}
 end
 
--- The user's name, and the head of the session that the script is about.
-local function name_and_head()
+-- For a script on a presented key: the user's name, and what `resolve` returns.
+local function name_and_session()
   local kept = call('HMGET', all, 'u', 's' .. ARGV[1])
-  return kept[1], kept[2]
+  return kept[1], resolve(kept[2])
 end

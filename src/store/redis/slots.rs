@@ -54,7 +54,6 @@ mod tests {
         // Its text says that the CRC16 of "123456789" is 0x31C3, and that only a tag that is not empty counts.
         assert_eq!(slot_of("123456789"), 0x31c3);
         assert_eq!(slot_of("session-node:u:{123456789}"), 0x31c3);
-        let of_whole = crc16::State::<crc16::XMODEM>::calculate(b"foo{}");
-        assert_eq!(slot_of("foo{}"), usize::from(of_whole) % SLOTS);
+        assert_eq!(slot_of("foo{}"), 5542);
     }
 }

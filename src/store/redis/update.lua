@@ -2,8 +2,7 @@
 -- ARGV: handle, key, grace, revoke; data.
 -- Answers U with the time until the session's expiry and the life of its pointers, or I.
 
-local user, head = name_and_head()
-local session, is_current = resolve(head)
+local user, session, is_current = name_and_session()
 if not is_current then return answer('I', user) end
 
 session.used = math.max(session.used, now)

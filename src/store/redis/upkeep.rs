@@ -2,34 +2,31 @@
 
 use std::collections::HashMap;
 
-use super::command::{Answer, Command};
+use super::exchange::Command;
 use super::lookup::{made, presented};
 use super::places::Known;
 use super::pointers::Pointers;
 use super::reply::{Ended, Finding, Reply};
-use crate::session::{SessionKey, Timestamp};
-use crate::store::{Operation, StoreError};
+use crate::session::SessionKey;
+use crate::store::Operation;
 
 /// The commands that update pointers after a batch, of which a step is one operation.
 pub struct Upkeep<'a> {
-    pub now: Timestamp,
     pub pointers: &'a mut Pointers,
     pub commands: Vec<Command>,
     /// The last step that makes each key.
     made_by: HashMap<SessionKey, usize>,
     /// The steps that the node cannot report done unless a command succeeds, each with the command.
-    needed: Vec<(usize, usize)>,
+    pub needed: Vec<(usize, usize)>,
 }
 
 impl<'a> Upkeep<'a> {
     pub fn after<'o>(
         operations: impl Iterator<Item = &'o Operation<'o>>,
-        now: Timestamp,
         pointers: &'a mut Pointers,
     ) -> Self {
         let made_by = |(step, operation)| Some((*made(operation)?, step));
         Self {
-            now,
             pointers,
             commands: Vec::new(),
             made_by: operations.enumerate().filter_map(made_by).collect(),
@@ -56,19 +53,19 @@ impl<'a> Upkeep<'a> {
                     pointers.prolong(key, rotation.retired_life, commands);
                 }
                 self.needed.push((step, commands.len()));
-                pointers.make(new, known.place, rotation.pointer_life, self.now, commands);
+                pointers.make(new, known.place, rotation.pointer_life, commands);
             }
             (
                 Finding::Valid { used, .. } | Finding::Updated(used),
                 Operation::Validate { key, .. } | Operation::Update { key, .. },
                 Some(known),
-            ) => pointers.keep(key, known, *used, self.now, commands),
+            ) => pointers.keep(key, known, *used, commands),
             (Finding::UserLimit { .. }, Operation::Create { key, .. }, _) => {
                 pointers.drop(key, commands);
             }
             (Finding::Invalid, operation, _) => {
                 if let Some(key) = presented(operation) {
-                    pointers.forget(key);
+                    pointers.places.forget(key);
                 }
             }
             _ => {}
@@ -89,13 +86,5 @@ impl<'a> Upkeep<'a> {
                 self.pointers.drop(key, &mut self.commands);
             }
         }
-    }
-
-    /// The steps that failed because a command that they need did, with why.
-    pub fn failures(self, answers: &[Answer]) -> impl Iterator<Item = (usize, StoreError)> {
-        self.needed.into_iter().filter_map(|(step, command)| {
-            let failure = answers[command].as_ref().err()?;
-            Some((step, StoreError::MayHaveTakenEffect(failure.why())))
-        })
     }
 }

@@ -17,4 +17,4 @@ if ARGV[6] ~= '' and age > tonumber(ARGV[6]) then return answer('A', user, age) 
 local used_before = session.used
 session.used = math.max(session.used, now)
 if (session.idle > 0 and session.used > used_before) or session.used >= used_before + 1000 then write(session) end
-return answer('V', user, expires(session) - now, pointer_life(session), data)
+return answer('V', user, {expires(session) - now, pointer_life(session)}, data)

@@ -35,6 +35,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The routes of the server.
 pub fn app(sessions: AuthorityHandle) -> Router {
     Router::new()
         .route("/", get(home))

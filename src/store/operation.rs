@@ -162,13 +162,20 @@ impl CreateOptions<'_> {
     /// The times of a session that begins at `now` with these options, or with none.
     #[inline]
     pub fn lifetime(options: Option<&Self>, now: Timestamp, policy: &Policy) -> Lifetime {
+        let (ttl, idle_timeout) = Self::durations(options, policy);
+        Lifetime::begin(now, ttl, idle_timeout)
+    }
+
+    /// How long such a session may live, and how long it may go unused.
+    #[inline]
+    pub fn durations(options: Option<&Self>, policy: &Policy) -> (Duration, Option<Duration>) {
         let ttl = options.and_then(|options| options.ttl);
         let idle_timeout = match options.and_then(|options| options.idle_timeout) {
             None => policy.idle_timeout,
             Some(Duration::ZERO) => None,
             some => some,
         };
-        Lifetime::begin(now, ttl.unwrap_or(policy.ttl), idle_timeout)
+        (ttl.unwrap_or(policy.ttl), idle_timeout)
     }
 }
 

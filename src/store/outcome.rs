@@ -164,7 +164,7 @@ pub enum StoreError {
 #[cfg(feature = "redis")]
 impl StoreError {
     /// The reason alone.
-    fn why(&self) -> String {
+    pub(super) fn why(&self) -> String {
         match self {
             Self::NoEffect(why) | Self::MayHaveTakenEffect(why) => why.clone(),
             Self::OutOfMemory => self.to_string(),

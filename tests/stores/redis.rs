@@ -11,50 +11,55 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use redis::Value;
 use session_node::session::{Handle, OnReuse, OnUserLimit, SessionKey, Timestamp};
-use session_node::store::{Operation, Outcome, Outcomes, Policy, RedisStore, Store};
+use session_node::store::{CreateOptions, Operation, Outcome, Outcomes, Policy, RedisStore};
 
 use session_node_testing::redis_server::{Cluster, RedisServer, connect, prefix, wait_until};
+use session_node_testing::ruled::Ruled;
 use session_node_testing::{needs, turns};
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
+
+/// A store under the default policy.
+fn default(url: &str, prefix: &str) -> Ruled<RedisStore> {
+    Ruled::new(connect(url, prefix), Policy::default())
+}
 
 fn key(id: &str) -> SessionKey {
     SessionKey::of(id)
 }
 
 /// Carries out one operation, told a given time.
-fn one_at(now: Timestamp, store: &mut RedisStore, operation: Operation<'_>) -> Outcomes {
-    let mut outcomes = Outcomes::new();
-    store.apply(now, &[operation], &mut outcomes);
-    outcomes
+fn one_at(now: Timestamp, store: &mut Ruled<RedisStore>, operation: Operation<'_>) -> Outcomes {
+    store.apply(now, &[operation])
 }
 
-fn one(store: &mut RedisStore, operation: Operation<'_>) -> Outcomes {
+fn one(store: &mut Ruled<RedisStore>, operation: Operation<'_>) -> Outcomes {
     one_at(NOW, store, operation)
 }
 
 fn outcome(outcomes: &Outcomes) -> &Outcome {
-    outcomes.list()[0].as_ref().expect("the server works")
+    outcomes.all()[0].as_ref().expect("the server works")
 }
 
-fn create_for(store: &mut RedisStore, id: &str, user: &str, ttl: Duration) {
+fn create_for(store: &mut Ruled<RedisStore>, id: &str, user: &str, ttl: Duration) {
     let operation = Operation::Create {
         key: key(id),
         user: user.into(),
-        ttl,
-        idle_timeout: None,
-        extras: None,
+        options: Some(Box::new(CreateOptions {
+            ttl: Some(ttl),
+            ..CreateOptions::default()
+        })),
     };
     let outcomes = one(store, operation);
     assert!(matches!(outcome(&outcomes), Outcome::Created { .. }));
 }
 
-fn create(store: &mut RedisStore, id: &str, user: &str) {
+fn create(store: &mut Ruled<RedisStore>, id: &str, user: &str) {
     create_for(store, id, user, HOUR);
 }
 
-fn is_valid(store: &mut RedisStore, id: &str) -> bool {
+fn is_valid(store: &mut Ruled<RedisStore>, id: &str) -> bool {
     let validate = Operation::Validate {
         key: key(id),
         conditions: None,
@@ -62,7 +67,7 @@ fn is_valid(store: &mut RedisStore, id: &str) -> bool {
     matches!(outcome(&one(store, validate)), Outcome::Valid { .. })
 }
 
-fn regenerate(store: &mut RedisStore, old: &str, new: &str) -> bool {
+fn regenerate(store: &mut Ruled<RedisStore>, old: &str, new: &str) -> bool {
     let regenerate = Operation::Regenerate {
         old: key(old),
         new: key(new),
@@ -71,7 +76,7 @@ fn regenerate(store: &mut RedisStore, old: &str, new: &str) -> bool {
     *outcome(&one(store, regenerate)) == Outcome::Regenerated
 }
 
-fn destroy_user(store: &mut RedisStore, user: &str) -> u64 {
+fn destroy_user(store: &mut Ruled<RedisStore>, user: &str) -> u64 {
     let destroy = Operation::DestroyUser {
         user: user.into(),
         except: None,
@@ -82,7 +87,7 @@ fn destroy_user(store: &mut RedisStore, user: &str) -> u64 {
     }
 }
 
-fn handles(store: &mut RedisStore, user: &str) -> HashSet<Handle> {
+fn handles(store: &mut Ruled<RedisStore>, user: &str) -> HashSet<Handle> {
     let list = Operation::List {
         user: user.into(),
         caller: None,
@@ -100,9 +105,7 @@ fn handles(store: &mut RedisStore, user: &str) -> HashSet<Handle> {
 fn what_one_node_does_the_others_see() {
     needs!(REDIS_SERVER);
     let server = RedisServer::start();
-    let mut nodes: Vec<_> = (0..3)
-        .map(|_| connect(&server.url(), "", Policy::default()))
-        .collect();
+    let mut nodes: Vec<_> = (0..3).map(|_| default(&server.url(), "")).collect();
     create(&mut nodes[0], "a", "alice");
     for node in &mut nodes {
         assert!(is_valid(node, "a"));
@@ -122,8 +125,8 @@ fn what_one_node_does_the_others_see() {
 fn nodes_with_other_prefixes_share_nothing() {
     needs!(REDIS_SERVER);
     let server = RedisServer::start();
-    let mut shop = connect(&server.url(), "shop:", Policy::default());
-    let mut bank = connect(&server.url(), "bank:", Policy::default());
+    let mut shop = default(&server.url(), "shop:");
+    let mut bank = default(&server.url(), "bank:");
     create(&mut shop, "a", "alice");
     assert!(!is_valid(&mut bank, "a"));
     assert_eq!(destroy_user(&mut bank, "alice"), 0);
@@ -136,7 +139,7 @@ fn nodes_with_other_prefixes_share_nothing() {
 fn nodes_whose_clocks_are_hours_apart_agree_on_what_is_live() {
     needs!(REDIS_SERVER);
     let server = RedisServer::start();
-    let connect = || connect(&server.url(), "", Policy::default());
+    let connect = || default(&server.url(), "");
     let (mut early, mut late) = (connect(), connect());
     let much_later = NOW + 5 * HOUR;
     let short = Duration::from_secs(2);
@@ -146,10 +149,11 @@ fn nodes_whose_clocks_are_hours_apart_agree_on_what_is_live() {
         key: key(id),
         conditions: None,
     };
-    let seen = |store: &mut RedisStore, now, id| match outcome(&one_at(now, store, validate(id))) {
-        Outcome::Valid { expires_at, .. } => Some(expires_at.seconds_from(now)),
-        _ => None,
-    };
+    let seen =
+        |store: &mut Ruled<RedisStore>, now, id| match outcome(&one_at(now, store, validate(id))) {
+            Outcome::Valid { expires_at, .. } => Some(expires_at.seconds_from(now)),
+            _ => None,
+        };
     // By its own clock either would be wrong.
     assert_eq!(seen(&mut late, much_later, "a"), Some(2));
     assert!(seen(&mut late, much_later, "b") >= Some(3590));
@@ -161,7 +165,7 @@ fn nodes_whose_clocks_are_hours_apart_agree_on_what_is_live() {
 
 /// A life for each of many sessions, after which all of them have ended in one way or another, or soon will. `longest`
 /// is for how long those may live that go unused.
-fn live_and_end(node: &mut RedisStore, other: &mut RedisStore, longest: Duration) {
+fn live_and_end(node: &mut Ruled<RedisStore>, other: &mut Ruled<RedisStore>, longest: Duration) {
     for number in 0..300 {
         let user = format!("user {}", number / 3);
         let (id, next) = (format!("{number}"), format!("{number} next"));
@@ -171,9 +175,11 @@ fn live_and_end(node: &mut RedisStore, other: &mut RedisStore, longest: Duration
                 let idle = Operation::Create {
                     key: key(&id),
                     user: user.as_str().into(),
-                    ttl: longest,
-                    idle_timeout: Some(Duration::from_secs(1)),
-                    extras: None,
+                    options: Some(Box::new(CreateOptions {
+                        ttl: Some(longest),
+                        idle_timeout: Some(Duration::from_secs(1)),
+                        ..CreateOptions::default()
+                    })),
                 };
                 one(node, idle);
             }
@@ -223,7 +229,7 @@ fn nothing_is_left_behind_when_all_sessions_have_ended() {
     let server = RedisServer::start();
     for policy in [plain, limited, remembering] {
         let prefix = prefix();
-        let connect = || connect(&server.url(), &prefix, policy.clone());
+        let connect = || Ruled::new(connect(&server.url(), &prefix), policy.clone());
         let (mut node, mut other) = (connect(), connect());
         // Where reuse is to be detected, pointers of retired ids stay for as long as their session could have lived.
         let longest = if policy.on_reuse == OnReuse::Revoke {
@@ -294,14 +300,14 @@ fn race_to_regenerate(url: &str, policy: &Policy, races: usize) {
     const RACERS: usize = 4;
     let _turn = turns::busy();
     let prefix = prefix();
-    let mut owner = connect(url, &prefix, policy.clone());
+    let mut owner = Ruled::new(connect(url, &prefix), policy.clone());
     let won = AtomicUsize::new(0);
     let winner = AtomicUsize::new(0);
     let (begin, end) = (Barrier::new(RACERS + 1), Barrier::new(RACERS + 1));
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         for racer in 0..RACERS {
-            let mut node = connect(url, &prefix, policy.clone());
+            let mut node = Ruled::new(connect(url, &prefix), policy.clone());
             let (begin, end, is_over) = (&begin, &end, &is_over);
             let (won, winner) = (&won, &winner);
             scope.spawn(move || {
@@ -362,16 +368,16 @@ fn of_four_nodes_on_a_cluster_that_regenerate_one_session_exactly_one_wins() {
 fn while_others_create(
     url: &str,
     policy: &Policy,
-    act: impl FnOnce(&mut RedisStore, &(dyn Fn() -> Vec<String> + Sync)),
+    act: impl FnOnce(&mut Ruled<RedisStore>, &(dyn Fn() -> Vec<String> + Sync)),
 ) {
     let _turn = turns::busy();
     let prefix = prefix();
     let created = std::sync::Mutex::new(Vec::new());
     let is_over = AtomicBool::new(false);
-    let mut own = connect(url, &prefix, policy.clone());
+    let mut own = Ruled::new(connect(url, &prefix), policy.clone());
     thread::scope(|scope| {
         for creator in 0..4 {
-            let mut node = connect(url, &prefix, policy.clone());
+            let mut node = Ruled::new(connect(url, &prefix), policy.clone());
             let (created, is_over) = (&created, &is_over);
             scope.spawn(move || {
                 for number in 0.. {

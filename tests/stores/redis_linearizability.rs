@@ -8,12 +8,11 @@
 use std::collections::HashSet;
 use std::sync::{Barrier, Mutex};
 use std::thread;
-use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use session_node::session::{Handle, SessionKey, Timestamp};
-use session_node::store::{Operation, Outcome, Outcomes, Policy, Store};
+use session_node::store::{Batch, Operation, Outcome, Outcomes, Policy, Store};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
 
 use session_node_testing::redis_server::{Cluster, RedisServer, connect, prefix};
@@ -113,14 +112,12 @@ fn key(id: Id) -> SessionKey {
 }
 
 /// Asks a store what an `Op` stands for.
-fn ask(store: &mut dyn Store, op: &Op) -> Ret {
+fn ask(store: &mut dyn Store, policy: &Policy, op: &Op) -> Ret {
     let operation = match *op {
         Op::Create { user, id } => Operation::Create {
             key: key(id),
             user: USERS[user].into(),
-            ttl: Duration::from_secs(3600),
-            idle_timeout: None,
-            extras: None,
+            options: None,
         },
         Op::Validate(id) => Operation::Validate {
             key: key(id),
@@ -143,12 +140,13 @@ fn ask(store: &mut dyn Store, op: &Op) -> Ret {
         },
     };
     let mut outcomes = Outcomes::new();
-    store.apply(
-        Timestamp::from_millis(1_790_000_000_000),
-        &[operation],
-        &mut outcomes,
-    );
-    match outcomes.list()[0].as_ref().expect("the server works") {
+    let batch = Batch {
+        now: Timestamp::from_millis(1_790_000_000_000),
+        policy,
+        operations: &[operation],
+    };
+    store.apply(&batch, &mut outcomes);
+    match outcomes.all()[0].as_ref().expect("the server works") {
         Outcome::Created { .. } | Outcome::Regenerated | Outcome::Destroyed => Ret::Done,
         Outcome::Valid { user, .. } => Ret::Valid(outcomes.text(user).to_owned()),
         Outcome::Invalid => Ret::Invalid,
@@ -186,13 +184,14 @@ fn next_op(random: &mut StdRng, new: Id, handed_out: &[Id]) -> Op {
 }
 
 /// Lets clients loose on nodes, and says whether what they saw can be explained.
-fn is_linearizable(mut nodes: Vec<Box<dyn Store + Send>>, limit: Option<usize>, seed: u64) -> bool {
+fn is_linearizable(mut nodes: Vec<Box<dyn Store>>, limit: Option<usize>, seed: u64) -> bool {
     let nodes: Vec<_> = nodes.drain(..).map(Mutex::new).collect();
     let sequential = Sequential {
         limit,
         sessions: Vec::new(),
     };
     let tester = Mutex::new(LinearizabilityTester::new(sequential));
+    let policy = &policy(limit);
     let start = Barrier::new(CLIENTS);
     let handed_out = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -213,7 +212,7 @@ fn is_linearizable(mut nodes: Vec<Box<dyn Store + Send>>, limit: Option<usize>, 
                     let mut node = nodes[client % NODES]
                         .lock()
                         .expect("no client has panicked");
-                    let ret = ask(&mut **node, &op);
+                    let ret = ask(&mut **node, policy, &op);
                     drop(node);
                     record(&mut |tester| {
                         tester.on_return(client, ret.clone()).expect("it was asked");
@@ -241,10 +240,10 @@ fn policy(limit: Option<usize>) -> Policy {
 }
 
 /// Three nodes on an empty store.
-fn nodes(url: &str, limit: Option<usize>) -> Vec<Box<dyn Store + Send>> {
+fn nodes(url: &str) -> Vec<Box<dyn Store>> {
     let prefix = prefix();
     (0..NODES)
-        .map(|_| Box::new(connect(url, &prefix, policy(limit))) as Box<dyn Store + Send>)
+        .map(|_| Box::new(connect(url, &prefix)) as Box<dyn Store>)
         .collect()
 }
 
@@ -252,7 +251,7 @@ fn check(url: &str, histories: u64) {
     let _turn = turns::busy();
     for (seed, limit) in (0..histories).zip([None, Some(1), Some(2)].into_iter().cycle()) {
         assert!(
-            is_linearizable(nodes(url, limit), limit, seed),
+            is_linearizable(nodes(url), limit, seed),
             "the answers of history {seed} fit no order"
         );
     }
@@ -271,14 +270,14 @@ fn three_nodes_on_a_cluster_answer_as_one_store_would() {
 }
 
 /// A store that believes what it has once seen to be valid.
-struct Believing<S> {
-    store: S,
+struct Believing {
+    store: Box<dyn Store>,
     valid: HashSet<SessionKey>,
 }
 
-impl<S: Store> Store for Believing<S> {
-    fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
-        let [operation] = batch else {
+impl Store for Believing {
+    fn apply(&mut self, batch: &Batch<'_>, outcomes: &mut Outcomes) {
+        let [operation] = batch.operations else {
             panic!("one at a time")
         };
         match operation {
@@ -287,14 +286,14 @@ impl<S: Store> Store for Believing<S> {
                 outcomes.push(Ok(Outcome::Valid {
                     user,
                     data: None,
-                    expires_at: now,
+                    expires_at: batch.now,
                 }));
                 return;
             }
-            _ => self.store.apply(now, batch, outcomes),
+            _ => self.store.apply(batch, outcomes),
         }
         if let (Operation::Validate { key, .. }, Ok(Outcome::Valid { user, .. })) =
-            (operation, &outcomes.list()[0])
+            (operation, &outcomes.all()[0])
             && outcomes.text(user) == USERS[0]
         {
             self.valid.insert(*key);
@@ -303,21 +302,25 @@ impl<S: Store> Store for Believing<S> {
 }
 
 /// A store that regenerates in two steps: it looks whether the session is live, and then takes it that it still is.
-struct LookingFirst<S>(S);
+struct LookingFirst(Box<dyn Store>);
 
-impl<S: Store> Store for LookingFirst<S> {
-    fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
-        let [Operation::Regenerate { old, .. }] = batch else {
-            return self.0.apply(now, batch, outcomes);
+impl Store for LookingFirst {
+    fn apply(&mut self, batch: &Batch<'_>, outcomes: &mut Outcomes) {
+        let [Operation::Regenerate { old, .. }] = batch.operations else {
+            return self.0.apply(batch, outcomes);
         };
         let look = Operation::Validate {
             key: *old,
             conditions: None,
         };
         let mut seen = Outcomes::new();
-        self.0.apply(now, &[look], &mut seen);
-        self.0.apply(now, batch, &mut Outcomes::new());
-        outcomes.push(Ok(match &seen.list()[0] {
+        let first = Batch {
+            operations: &[look],
+            ..*batch
+        };
+        self.0.apply(&first, &mut seen);
+        self.0.apply(batch, &mut Outcomes::new());
+        outcomes.push(Ok(match &seen.all()[0] {
             Ok(Outcome::Valid { .. }) => Outcome::Regenerated,
             _ => Outcome::Invalid,
         }));
@@ -325,11 +328,11 @@ impl<S: Store> Store for LookingFirst<S> {
 }
 
 /// Whether any of some histories gives the store away that `wrap` makes wrong.
-fn is_found_out(wrap: impl Fn(Box<dyn Store + Send>) -> Box<dyn Store + Send>) -> bool {
+fn is_found_out(wrap: impl Fn(Box<dyn Store>) -> Box<dyn Store>) -> bool {
     let _turn = turns::busy();
     let server = RedisServer::start();
     (0..400).any(|seed| {
-        let wrong = nodes(&server.url(), None).into_iter().map(&wrap);
+        let wrong = nodes(&server.url()).into_iter().map(&wrap);
         !is_linearizable(wrong.collect(), None, seed)
     })
 }

@@ -17,11 +17,10 @@ use super::requests::Requests;
 use super::servers::Servers;
 use super::upkeep::Upkeep;
 use crate::session::Policy;
-use crate::store::{Operation, StoreError};
+use crate::store::{Batch, Operation, StoreError};
 
 /// Carries out operations on the servers.
 pub struct Executor {
-    pub policy: Policy,
     pub servers: Servers,
     pub pointers: Pointers,
 }
@@ -39,13 +38,14 @@ struct Step<'o> {
 
 impl Executor {
     /// Carries out a batch, and reports on it.
-    pub fn carry_out(&mut self, batch: &[Operation<'_>], report: &mut Report<'_>) {
+    pub fn carry_out(&mut self, batch: &Batch<'_>, report: &mut Report<'_>) {
         self.servers.forget_used();
-        self.pointers.places.now = report.now;
+        self.pointers.places.now = batch.now;
         // DestroyAll takes many exchanges, so what stands before it in the batch is done before it begins.
-        for part in batch.split_inclusive(|operation| matches!(operation, Operation::DestroyAll)) {
+        let ends_part = |operation: &_| matches!(operation, Operation::DestroyAll);
+        for part in batch.operations.split_inclusive(ends_part) {
             if let Some((Operation::DestroyAll, before)) = part.split_last() {
-                self.carry_out_part(before, report);
+                self.carry_out_part(batch.policy, before, report);
                 let (servers, pointers) = (&mut self.servers, &mut self.pointers);
                 let destroyer = Destroyer {
                     servers,
@@ -55,13 +55,18 @@ impl Executor {
                 let count = destroyer.destroy_all();
                 report.conclude_destroy_all(count);
             } else {
-                self.carry_out_part(part, report);
+                self.carry_out_part(batch.policy, part, report);
             }
         }
     }
 
     /// Carries out operations none of which is [`Operation::DestroyAll`].
-    fn carry_out_part(&mut self, operations: &[Operation<'_>], report: &mut Report<'_>) {
+    fn carry_out_part(
+        &mut self,
+        policy: &Policy,
+        operations: &[Operation<'_>],
+        report: &mut Report<'_>,
+    ) {
         let mut lookup = Lookup::default();
         let begin = |operation| Step {
             operation,
@@ -72,7 +77,7 @@ impl Executor {
         let mut steps: Vec<_> = operations.iter().map(begin).collect();
         let answers = self.servers.exchange(&lookup.commands);
         let failures = lookup.learn(answers, &mut self.pointers.places);
-        self.run_scripts(&mut steps, &failures);
+        self.run_scripts(policy, &mut steps, &failures);
         self.update_pointers(&mut steps);
         self.wait_for_replicas(&mut steps);
         for step in steps {
@@ -82,9 +87,9 @@ impl Executor {
     }
 
     /// Sends the second pipeline.
-    fn run_scripts(&mut self, steps: &mut [Step<'_>], failures: &Failures) {
+    fn run_scripts(&mut self, policy: &Policy, steps: &mut [Step<'_>], failures: &Failures) {
         let mut requests = Requests {
-            policy: &self.policy,
+            policy,
             pointers: &mut self.pointers,
             commands: Vec::new(),
         };

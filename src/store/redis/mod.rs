@@ -31,7 +31,7 @@ use self::pointers::Pointers;
 use self::report::Report;
 use self::servers::Servers;
 use super::rules::Counters;
-use super::{Operation, Outcomes, Policy, Store};
+use super::{Batch, Operation, Outcomes, Store};
 use crate::outage::{Outage, Turn};
 use crate::session::Timestamp;
 
@@ -52,16 +52,16 @@ pub struct RedisConnectError(String);
 
 impl RedisStore {
     /// Opens the store on these servers. Nobody counts the sessions of all nodes, so the servers' `maxmemory` limits
-    /// them instead of [`Policy::max_sessions`].
+    /// them instead of [`Policy::max_sessions`](super::Policy::max_sessions).
     ///
     /// # Errors
     ///
     /// When the node reaches no server, or the server refuses the node or its scripts.
-    pub fn connect(options: RedisOptions, policy: Policy) -> Result<Self, RedisConnectError> {
+    pub fn connect(options: RedisOptions) -> Result<Self, RedisConnectError> {
         let mut servers = Servers::connect(options.clone()).map_err(RedisConnectError)?;
         if let Some(policy) = servers.eviction() {
             warn!(
-                "--store: {} has maxmemory-policy {policy}: it may forget live sessions when its memory \
+                "the store {} has maxmemory-policy {policy}: it may forget live sessions when its memory \
                  is full; noeviction refuses new ones instead",
                 options.url
             );
@@ -69,7 +69,6 @@ impl RedisStore {
         Ok(Self {
             url: options.url,
             executor: Executor {
-                policy,
                 servers,
                 pointers: Pointers {
                     prefix: options.prefix,
@@ -85,18 +84,18 @@ impl RedisStore {
     fn tell(&mut self, failure: Option<&str>) {
         match (self.outage.note(failure.is_some()), failure) {
             (Some(Turn::Begins), Some(why)) => {
-                warn!("--store: requests are answered with errors: {why}");
+                warn!("the store fails, so requests are answered with errors: {why}");
             }
-            (Some(Turn::Ends), _) => info!("--store: {} works again", self.url),
+            (Some(Turn::Ends), _) => info!("the store {} works again", self.url),
             _ => {}
         }
     }
 }
 
 impl Store for RedisStore {
-    fn apply(&mut self, now: Timestamp, batch: &[Operation<'_>], outcomes: &mut Outcomes) {
+    fn apply(&mut self, batch: &Batch<'_>, outcomes: &mut Outcomes) {
         let mut report = Report {
-            now,
+            now: batch.now,
             counters: &mut self.counters,
             outcomes,
             failure: None,
@@ -105,7 +104,7 @@ impl Store for RedisStore {
         let failure = report.failure;
         // Stats asks no server, so a batch of nothing else says nothing about one.
         let asks_nothing = |operation: &_| matches!(operation, Operation::Stats);
-        if !batch.iter().all(asks_nothing) {
+        if !batch.operations.iter().all(asks_nothing) {
             self.tell(failure.as_deref());
         }
     }

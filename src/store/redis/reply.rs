@@ -194,10 +194,7 @@ fn parse_shown(value: Value) -> Option<Shown> {
         auth_time,
         last_used_at,
         ends_at,
-        idle_timeout_millis: match idle_timeout {
-            0 => Lifetime::NEVER_IDLE,
-            millis => millis,
-        },
+        idle_timeout_millis: Some(idle_timeout).filter(|millis| *millis > 0),
     };
     let listed = Listed {
         handle: Handle::from_bytes(handle),

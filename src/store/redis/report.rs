@@ -3,7 +3,7 @@
 use super::reply::{Finding, Reply, Shown};
 use crate::session::{Handle, Timestamp};
 use crate::store::rules::Counters;
-use crate::store::{EventKind, Operation, Outcome, Outcomes, Reason, StoreError};
+use crate::store::{EventKind, Operation, Outcome, Outcomes, Reason, Refusal, StoreError};
 
 /// The report on a batch.
 pub struct Report<'a> {
@@ -65,9 +65,9 @@ impl Report<'_> {
             }
             Finding::UserLimit { limit } => {
                 self.note(EventKind::Rejected, user, || None);
-                Outcome::UserLimit {
+                Outcome::Refused(Refusal::UserLimit {
                     max_sessions_per_user: limit,
-                }
+                })
             }
             Finding::Regenerated(_) => {
                 self.note(EventKind::Regenerated, user, || handle);

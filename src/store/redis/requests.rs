@@ -1,14 +1,12 @@
 //! The second pipeline: turns operations into commands that run scripts.
 
-use std::time::Duration;
-
 use super::exchange::Command;
 use super::lookup::presented;
 use super::places::{Known, Place, UserDigest, digest_of};
 use super::pointers::Pointers;
 use super::scripts::{self, ScriptName};
 use crate::session::{MAX_RETIRED_IDS, OnReuse, OnUserLimit, Policy, SessionKey, whole_millis};
-use crate::store::{Changes, Conditions, Extras, Operation};
+use crate::store::{Changes, Conditions, CreateOptions, Operation};
 
 /// The commands of the operations so far.
 pub struct Requests<'a> {
@@ -26,17 +24,8 @@ impl Requests<'_> {
     pub fn add(&mut self, operation: &Operation<'_>, known: Option<Known>) -> usize {
         let first = self.commands.len();
         match (operation, presented(operation).zip(known)) {
-            (
-                Operation::Create {
-                    key,
-                    user,
-                    ttl,
-                    idle_timeout,
-                    extras,
-                },
-                _,
-            ) => {
-                self.create(key, user, *ttl, *idle_timeout, extras.as_deref());
+            (Operation::Create { key, user, options }, _) => {
+                self.create(key, user, options.as_deref());
             }
             (Operation::Validate { conditions, .. }, Some(session)) => {
                 self.validate(session, conditions.as_deref());
@@ -73,22 +62,16 @@ impl Requests<'_> {
         self.commands.len() - first
     }
 
-    fn create(
-        &mut self,
-        key: &SessionKey,
-        user: &str,
-        ttl: Duration,
-        idle_timeout: Option<Duration>,
-        extras: Option<&Extras<'_>>,
-    ) {
+    fn create(&mut self, key: &SessionKey, user: &str, options: Option<&CreateOptions<'_>>) {
         let place = Place {
             user: digest_of(user),
             handle: key.handle(),
         };
+        let (ttl, idle_timeout) = CreateOptions::durations(options, self.policy);
         let life = idle_timeout.map_or(ttl, |idle| (2 * idle).min(ttl));
         self.pointers.make(key, place, life, &mut self.commands);
-        let data = extras.and_then(|extras| extras.data.as_deref());
-        let binding = extras.and_then(|extras| extras.binding.as_ref());
+        let data = options.and_then(|options| options.data.as_deref());
+        let binding = options.and_then(|options| options.binding.as_ref());
         let policy = self.policy;
         let script = self.on_hash(ScriptName::Create, place.user);
         script.arg(place.handle.as_bytes()).arg(key.as_bytes());

@@ -1,4 +1,4 @@
--- Every script begins with this text. The scripts repeat the rules of `store/rules.rs`, and name its functions.
+-- Every script begins with this text. The scripts repeat the rules of `store/rules/`, and name its functions.
 --
 -- KEYS[1] is a hash that holds everything of one user. A script reads and writes no other key, so each operation is
 -- atomic on any cluster. The fields of the hash:

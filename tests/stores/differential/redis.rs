@@ -13,6 +13,7 @@ use session_node::store::{MemoryStore, Policy};
 
 use super::script::{Script, Sight, Times, policies, seen};
 use session_node_testing::redis_server::{Cluster, RedisServer, connect, prefix};
+use session_node_testing::ruled::Ruled;
 use session_node_testing::{needs, turns};
 
 const TIMES: Times = Times {

@@ -1,42 +1,46 @@
-//! What a store of sessions is asked, and what it answers: a contract from which a stranger writes another store.
+//! The contract of a session store, from which anybody can write another store, and the stores of this crate.
 //!
-//! A store gets a [`Batch`] of operations, with the time and the [`Policy`], and gives one [`Outcome`] for each, in
-//! order. It never sees a session id: a [`SessionKey`] stands for one. What happens to sessions on the way it notes as
-//! [`Event`]s.
+//! A store receives a [`Batch`] of operations, with the time and the [`Policy`], and adds one [`Outcome`] per
+//! operation, in order. It never receives a session id: a [`SessionKey`](crate::session::SessionKey) stands for each
+//! id. The store also notes what happens to sessions, as [`Event`]s.
 //!
 //! # A store of your own
 //!
-//! A store in Rust keeps sessions and finds them: it implements [`records::Records`]. The [`rules`] decide everything
-//! else, so such a store keeps the contract as long as its records do what their methods say. This is a whole one:
+//! A store in Rust only keeps and finds sessions: it implements [`records::Records`]. The [`rules`] decide everything
+//! else. So such a store meets the contract if its records do what the methods of `Records` say. This is a complete
+//! store:
 //!
 #![doc = concat!("```\n", include_str!("../../examples/vector_store.rs"), "```\n")]
 //!
 //! # What every store promises
 //!
-//! - **Order.** Each operation sees the effects of those before it in the batch, and its outcome has its place.
+//! - **Order.** Each operation sees the effects of the operations before it in the batch. Its outcome has the same
+//!   place as the operation.
 //! - **Durability.** When [`Store::apply`] returns, the batch is as durable, and as visible to other nodes, as the
-//!   store says.
-//! - **Life.** A session is live from its creation until its [`Lifetime`] says so no more, or an operation ends it. An
-//!   ended session is not there for any operation, whether or not the store still holds it, and never comes back.
-//! - **Keys.** A key names at most one session. A create under a key that another session has replaces that session,
-//!   which ends without an event.
-//! - **Failure.** An operation that fails gets a [`StoreError`] for an outcome and keeps no other from being carried
-//!   out, unless the store carries out a batch as a whole and says so.
+//!   store's documentation says.
+//! - **Life.** A session is live from its creation until its [`Lifetime`](crate::session::Lifetime) ends or an
+//!   operation ends it. No operation finds an ended session, even while the store still holds it. An ended session
+//!   never becomes live again.
+//! - **Keys.** A key names at most one session. A create under the key of another session replaces that session, which
+//!   ends without an event.
+//! - **Failure.** An operation that fails gets a [`StoreError`]. The store still carries out the other operations,
+//!   unless its documentation says that it carries out a batch as a whole.
 //!
 //! ## Which refusal comes first
 //!
-//! - `Validate`: no live session, then a wrong binding, then an authentication that is too long ago. So nobody without
-//!   the binding learns that the session is live.
-//! - `Create`: no memory, then the limit of its user, then the limit of all. A create that evicts needs no room of its
-//!   own, and one that is refused evicts nobody.
-//! - A key that is presented is judged before all else that its operation does, with all that follows from it: a
-//!   session that is found to have expired is removed, and one whose retired key turns up after its grace ends where
+//! - `Validate` requires a live session, then the right binding, then a recent authentication. So nobody without the
+//!   binding learns that the session is live.
+//! - `Create` requires memory, then room under the user's limit, then room under the limit of all. A create that evicts
+//!   a session needs no further room. A refused create evicts nobody.
+//! - An operation resolves the key that it presents before it does anything else. If the key's session has expired, the
+//!   store removes the session. If the key was retired and its grace period is over, the store ends the session where
 //!   the [`Policy`] says so.
 //!
 //! ## When ended sessions are removed
 //!
-//! A store removes ended sessions when it likes, a few at each operation, and an expired one at the latest when its key
-//! is presented. `Stats` and `DestroyAll` remove every expired session before they count, so their counts are exact.
+//! A store may remove ended sessions at any time, a few per operation. It removes an expired session at the latest when
+//! an operation presents its key. `Stats` and `DestroyAll` remove every expired session before they count, so their
+//! counts are exact.
 //!
 //! ## Events
 //!
@@ -45,10 +49,10 @@
 //!
 //! | operation | events |
 //! | --- | --- |
-//! | any | first `Expired` for each ended session that it removes |
-//! | any that presents a key | `ReuseDetected` and `Destroyed(Reuse)` where a retired key ends its session |
+//! | any | first `Expired` for each expired session that it removes |
+//! | any that presents a key | `ReuseDetected` and `Destroyed(Reuse)`, if a retired key ends its session |
 //! | `Validate` | `Validated` or `Invalid`; none for `ReauthenticationRequired` |
-//! | `Create` | `Evicted` for each session that makes room, then `Created`; or `Rejected` when a limit refuses it |
+//! | `Create` | `Evicted` for each session that makes room, then `Created`; or `Rejected` if a limit refuses it |
 //! | `Regenerate` | `Regenerated` or `Invalid` |
 //! | `Update` | `Invalid`, or none |
 //! | `Destroy`, `DestroyByHandle`, `DestroyUser` | `Destroyed` for each session, with the reason |
@@ -56,11 +60,14 @@
 //!
 //! ## A server that nodes share
 //!
-//! A store that only a server can decide for all nodes, as Redis does, differs in four ways. The server's clock
-//! decides, and `now` has no say. `DestroyAll` goes user by user. Nobody counts the sessions of all nodes, so
-//! [`Policy::max_sessions`] has no say, no create is refused as [`Refusal::Full`], and `Stats` tells neither sessions
-//! nor users. And a taken key is replaced only if its session is the same user's: keys are random, so no node ever
-//! makes one twice.
+//! On Redis, only the server can decide for all nodes. A store on such a server differs in four ways:
+//!
+//! - The server's clock decides. The store ignores `now`.
+//! - `DestroyAll` ends sessions user by user.
+//! - Nobody counts the sessions of all nodes. So the store ignores [`Policy::max_sessions`], refuses no create as
+//!   [`Refusal::Full`], and omits the numbers of sessions and users from `Stats`.
+//! - A create under the key of another session replaces that session only if both belong to the same user. Keys are
+//!   random, so no node ever makes one twice.
 
 mod memory;
 mod operation;
@@ -85,24 +92,23 @@ pub use redis::{RedisConnectError, RedisOptions, RedisStore, RedisUrl, RedisUrlE
 #[cfg(feature = "sqlite")]
 pub use sqlite::{OpenError, SqliteStore};
 
-/// A place to keep sessions.
+/// Keeps sessions.
 pub trait Store: Send {
-    /// Applies `batch`, and adds one outcome for each operation to `outcomes`, in order.
+    /// Applies `batch`, and adds one outcome per operation to `outcomes`, in order.
     ///
-    /// The [module](self) says what it promises.
+    /// The [module](self) states the contract.
     fn apply(&mut self, batch: &Batch<'_>, outcomes: &mut Outcomes);
 
-    /// The earliest `now` of a batch for a store that has just been opened. At an earlier
-    /// one, sessions that had expired before the store was closed could be live again. The authority's clock
-    /// begins no earlier.
+    /// The earliest `now` that the first batch may have after the store was opened. At an earlier `now`, sessions that
+    /// had expired before the store was closed could become live again. The authority starts its clock no earlier.
     ///
-    /// A store that remembers nothing, or has a clock of its own, allows any time.
+    /// A store that remembers nothing, or decides by its own clock, allows any time.
     fn earliest_now(&self) -> Timestamp {
         Timestamp::from_millis(0)
     }
 
-    /// Whether [`Store::apply`] may block: wait for a disk or a server. An async program then asks it on a thread of
-    /// its own.
+    /// Whether [`Store::apply`] may block, because it waits for a disk or a server. An `AuthorityHandle` runs such a
+    /// store on a thread of its own.
     fn may_block(&self) -> bool {
         true
     }

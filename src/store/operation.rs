@@ -1,108 +1,109 @@
-//! What a store is asked: a batch of operations at one moment, under one policy.
+//! The input of a store: a batch of operations.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::session::{Binding, Handle, Lifetime, Policy, SessionKey, Timestamp};
 
-/// Operations that a store applies in order, at one moment and under one policy.
+/// Operations that a store applies in order, at one time and under one policy.
 #[derive(Clone, Copy)]
 pub struct Batch<'a> {
-    /// The moment.
+    /// The time of all operations.
     pub now: Timestamp,
-    /// The rules for all sessions.
+    /// The rules that apply to all sessions.
     pub policy: &'a Policy,
-    /// What to do.
+    /// The operations, in order.
     pub operations: &'a [Operation<'a>],
 }
 
-/// Something that is done to sessions.
+/// Something to do to sessions.
 ///
-/// A key that is *presented* is that of an id which a peer has shown. It names the live session whose current key it
-/// is. Where the [`Policy`] remembers retired ids, it may also be one that a regeneration has retired: within
-/// its grace it still validates and destroys its session, and does nothing else; after its grace, with
-/// [`OnReuse::Revoke`](crate::session::OnReuse::Revoke), it ends the session and then names none.
+/// A peer *presents* a key by sending the id that belongs to it. The key names the live session whose present key it
+/// is. If the [`Policy`] remembers retired ids, the key may also be one that a regeneration retired. Within its grace
+/// period, a retired key validates and destroys its session, and does nothing else. After its grace period, it names no
+/// session; with [`OnReuse::Revoke`](crate::session::OnReuse::Revoke), presenting it also ends its session.
 ///
-/// `New` is the key of an id that the authority makes for the operation. An `Operation<'_, ()>` is a request: whoever
-/// makes it has no ids to give away. The authority turns it into one for a store with [`Operation::with_key`].
+/// `New` is the key of an id that the authority makes for the operation. An `Operation<'_, ()>` is a request, which has
+/// no such key yet. The authority makes the key and adds it with [`Operation::with_key`].
 #[derive(PartialEq, Eq)]
 pub enum Operation<'a, New = SessionKey> {
-    /// Begin a session. Answered with [`Outcome::Created`](super::Outcome::Created) or
+    /// Create a session. The outcome is [`Outcome::Created`](super::Outcome::Created) or
     /// [`Outcome::Refused`](super::Outcome::Refused).
     Create {
-        /// The key of an id that was made for this session: no other session has it.
+        /// The key of an id that the authority made for this session. No other session has it.
         key: New,
-        /// Whose session it is.
+        /// The name of the session's user.
         user: Cow<'a, str>,
-        /// What few requests ask for.
+        /// The properties that few requests set.
         options: Option<Box<CreateOptions<'a>>>,
     },
-    /// Say whose session this is, which is a use of it. Answered with [`Outcome::Valid`](super::Outcome::Valid),
-    /// [`Outcome::ReauthenticationRequired`](super::Outcome::ReauthenticationRequired) or
+    /// Find the user of a live session. The outcome is [`Outcome::Valid`](super::Outcome::Valid), which counts as a use
+    /// of the session, [`Outcome::ReauthenticationRequired`](super::Outcome::ReauthenticationRequired) or
     /// [`Outcome::Invalid`](super::Outcome::Invalid).
     Validate {
-        /// The key that was presented.
+        /// The presented key.
         key: SessionKey,
         /// Further conditions that the session must meet.
         conditions: Option<Box<Conditions>>,
     },
-    /// Give a session a new key and retire the old one, in one step: nobody sees both live, or neither. All else stays
-    /// as it is. A use of the session. Answered with [`Outcome::Regenerated`](super::Outcome::Regenerated) or
-    /// [`Outcome::Invalid`](super::Outcome::Invalid).
+    /// Give a session a new key and retire its present key, in one step: nobody finds both keys valid, or neither.
+    /// Everything else stays, unless `changes` says otherwise. Counts as a use of the session. The outcome is
+    /// [`Outcome::Regenerated`](super::Outcome::Regenerated) or [`Outcome::Invalid`](super::Outcome::Invalid).
     Regenerate {
-        /// The key that was presented.
+        /// The presented key.
         old: SessionKey,
-        /// The key of an id that was made for this step.
+        /// The key of an id that the authority made for this regeneration.
         new: New,
-        /// What else changes.
+        /// Further changes to the session.
         changes: Option<Box<Changes<'a>>>,
     },
-    /// Replace a session's data, which is a use of it. Answered with [`Outcome::Updated`](super::Outcome::Updated) or
-    /// [`Outcome::Invalid`](super::Outcome::Invalid).
+    /// Replace a session's data. Counts as a use of the session. The outcome is
+    /// [`Outcome::Updated`](super::Outcome::Updated) or [`Outcome::Invalid`](super::Outcome::Invalid).
     Update {
-        /// The key that was presented.
+        /// The presented key.
         key: SessionKey,
-        /// A JSON object.
+        /// The new data: a JSON object.
         data: Cow<'a, str>,
     },
-    /// Show a user's live sessions, the oldest first. Answered with [`Outcome::Sessions`](super::Outcome::Sessions).
+    /// List a user's live sessions, the oldest first. The outcome is [`Outcome::Sessions`](super::Outcome::Sessions).
     List {
-        /// Whose.
+        /// The user's name.
         user: Cow<'a, str>,
-        /// The key that the asker presented as their own, to mark their session.
+        /// The key that the caller presented as their own. The list marks its session.
         caller: Option<SessionKey>,
-        /// How many sessions to show at the most.
+        /// The largest number of sessions to list.
         limit: usize,
     },
-    /// End a session. Answered with [`Outcome::Destroyed`](super::Outcome::Destroyed), also when there was none.
+    /// End a session. The outcome is [`Outcome::Destroyed`](super::Outcome::Destroyed), even if no live session had the
+    /// key.
     Destroy {
-        /// The key that was presented.
+        /// The presented key.
         key: SessionKey,
     },
-    /// End a user's session that is known by its handle. Answered with
-    /// [`Outcome::Destroyed`](super::Outcome::Destroyed), also when the user has no such session.
+    /// End the session of a user that has this handle. The outcome is
+    /// [`Outcome::Destroyed`](super::Outcome::Destroyed), even if the user has no such session.
     DestroyByHandle {
-        /// Whose.
+        /// The user's name.
         user: Cow<'a, str>,
-        /// Which; none where what was given cannot be a handle.
+        /// The session's handle; `None` if the request's text cannot be a handle.
         handle: Option<Handle>,
     },
-    /// End all sessions of a user, in one step. Answered with
+    /// End all sessions of a user, in one step. The outcome is
     /// [`Outcome::DestroyedMany`](super::Outcome::DestroyedMany).
     DestroyUser {
-        /// Whose.
+        /// The user's name.
         user: Cow<'a, str>,
-        /// The key that was presented for the one session to spare.
+        /// The presented key of the one session to keep.
         except: Option<SessionKey>,
     },
-    /// End all sessions, in one step. Answered with [`Outcome::DestroyedMany`](super::Outcome::DestroyedMany).
+    /// End all sessions, in one step. The outcome is [`Outcome::DestroyedMany`](super::Outcome::DestroyedMany).
     DestroyAll,
-    /// Count. Answered with [`Outcome::Stats`](super::Outcome::Stats).
+    /// Count sessions and users. The outcome is [`Outcome::Stats`](super::Outcome::Stats).
     Stats,
 }
 
 impl<'a, New> Operation<'a, New> {
-    /// The same operation with a key that `make` makes, where it needs one.
+    /// Calls `make` for a new key, if the operation needs one, and adds the key to the operation.
     #[inline]
     pub fn with_key<Key>(self, make: impl FnOnce() -> Key) -> Operation<'a, Key> {
         match self {
@@ -135,7 +136,7 @@ impl<'a, New> Operation<'a, New> {
         }
     }
 
-    /// Whether it looks at sessions, or uses them, and changes nothing else.
+    /// Whether the operation changes nothing but the time of a session's last use.
     pub fn only_reads(&self) -> bool {
         matches!(
             self,
@@ -144,22 +145,25 @@ impl<'a, New> Operation<'a, New> {
     }
 }
 
-/// What a create may ask for. Boxed in its operation, as are [`Conditions`] and [`Changes`]: operations are moved
-/// about, and without the boxes a validation took 8 % longer.
+/// Properties of a new session that few requests set.
+///
+/// An operation boxes them, as it boxes [`Conditions`] and [`Changes`]. Operations are moved, and without the boxes a
+/// validation took 8 % longer.
 #[derive(Default, PartialEq, Eq)]
 pub struct CreateOptions<'a> {
-    /// How long the session may live, from a second to [`Policy::max_ttl`]; [`Policy::ttl`] without it.
+    /// How long the session may live: from 1 second to [`Policy::max_ttl`]. The default is [`Policy::ttl`].
     pub ttl: Option<Duration>,
-    /// How long it may go unused, up to [`Policy::max_ttl`], or zero for any time; [`Policy::idle_timeout`] without it.
+    /// How long the session may go unused before it ends: from 1 second to [`Policy::max_ttl`], or zero for no limit.
+    /// The default is [`Policy::idle_timeout`].
     pub idle_timeout: Option<Duration>,
-    /// What the application keeps in the session: a JSON object of up to [`Policy::max_data_bytes`].
+    /// The application's data: a JSON object of up to [`Policy::max_data_bytes`] bytes.
     pub data: Option<Cow<'a, str>>,
-    /// What the session is bound to.
+    /// The property of the client to which the session is bound.
     pub binding: Option<Binding>,
 }
 
 impl CreateOptions<'_> {
-    /// The times of a session that begins at `now` with these options, or with none.
+    /// Makes the lifetime of a session that begins at `now`, with these options or with the defaults of `policy`.
     #[inline]
     pub fn lifetime(options: Option<&Self>, now: Timestamp, policy: &Policy) -> Lifetime {
         let (ttl, idle_timeout) = Self::durations(options, policy);
@@ -179,20 +183,20 @@ impl CreateOptions<'_> {
     }
 }
 
-/// What a session must meet to be valid, beside being live.
+/// Further conditions that a live session must meet to be valid.
 #[derive(Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// The binding that was presented: a session that is bound is valid with the same one only.
+    /// The presented binding. A bound session is valid only with its own binding.
     pub binding: Option<Binding>,
-    /// How many seconds ago the user may have authenticated at the most (OpenID Connect's `max_age`).
+    /// The largest number of seconds since the user authenticated (`max_age` of OpenID Connect Core 1.0).
     pub max_age: Option<u64>,
 }
 
-/// What a regeneration changes beside the key.
+/// Further changes that a regeneration makes.
 #[derive(Default, PartialEq, Eq)]
 pub struct Changes<'a> {
-    /// Whether the user has just authenticated again, so that the lifetime starts afresh.
+    /// Whether the user has just authenticated again. If so, the lifetime restarts.
     pub reauthenticated: bool,
-    /// What replaces the session's data: a JSON object of up to [`Policy::max_data_bytes`].
+    /// The session's new data: a JSON object of up to [`Policy::max_data_bytes`] bytes. `None` keeps the data.
     pub data: Option<Cow<'a, str>>,
 }

@@ -1,83 +1,83 @@
-//! What a store answers to a batch: an outcome for each operation, and the events on the way.
+//! The output of a store: one outcome per operation, and the events of the operations.
 
 use std::ops::Range;
 
 use crate::session::{Handle, Lifetime, Timestamp};
 
-/// What a store answers.
+/// The result of an operation.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The session began.
+    /// The store created the session.
     Created {
-        /// When it will end if it is not used again.
+        /// When the session ends if it is not used again.
         expires_at: Timestamp,
     },
-    /// The session is live.
+    /// The session is live and meets the conditions.
     Valid {
-        /// Whose it is: read it with [`Outcomes::text`].
+        /// The name of the session's user; [`Outcomes::text`] reads it.
         user: Text,
-        /// The data that is kept in it.
+        /// The application's data: a JSON object.
         data: Option<Text>,
-        /// When it will end if it is not used again.
+        /// When the session ends if it is not used again.
         expires_at: Timestamp,
     },
-    /// The session is live, but its user authenticated too long ago. Not a use of it.
+    /// The session is live, but its user authenticated too long ago. This does not count as a use of the session.
     ReauthenticationRequired {
-        /// Whose it is.
+        /// The name of the session's user.
         user: Text,
-        /// How many seconds ago that was.
+        /// How many seconds ago the user authenticated, rounded up.
         auth_age: u64,
     },
-    /// No live session has this key, or it is bound to something else. One answer for never known, expired,
-    /// destroyed, regenerated and wrongly bound: the difference would help only somebody who guesses.
+    /// No live session has this key, or the binding is wrong. An unknown, expired, destroyed or retired key and a wrong
+    /// binding all get this outcome, because the difference would help only somebody who guesses.
     Invalid,
-    /// The session is now known by its new key.
+    /// The session has its new key.
     Regenerated,
-    /// The session has new data.
+    /// The session has its new data.
     Updated,
     /// The sessions of a user.
     Sessions {
-        /// Read them with [`Outcomes::listed`].
+        /// The place of the sessions; [`Outcomes::listed`] reads them.
         listed: Range<usize>,
-        /// Whether the limit left some out.
+        /// Whether the limit left some sessions out.
         more: bool,
     },
-    /// No session has this key, or handle, any more.
+    /// No live session has this key or handle.
     Destroyed,
-    /// The sessions that were asked about have ended.
+    /// All sessions of the user, or of everybody, have ended.
     DestroyedMany {
-        /// How many of them had been live.
+        /// How many sessions were live.
         count: u64,
     },
-    /// The session did not begin, because of a limit.
+    /// A limit refused the new session.
     Refused(Refusal),
-    /// Counts.
+    /// The store's counts.
     Stats {
-        /// The sessions that are live now, if the store can tell.
+        /// The number of live sessions, if the store can tell.
         sessions: Option<u64>,
-        /// The users who have some, if the store can tell.
+        /// The number of users with a live session, if the store can tell.
         users: Option<u64>,
-        /// Sessions that operations on this store, as opened by this node, have ended, evictions and revocations
-        /// included.
+        /// How many sessions operations of this node have ended since it opened the store, including evictions and
+        /// revocations.
         destroyed: u64,
-        /// Sessions that it has removed after their end.
+        /// How many expired sessions this node has removed since it opened the store.
         expired: u64,
     },
 }
 
-/// Which limit kept a session from beginning.
+/// The limit that refused a new session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The store holds as many live sessions as it may.
+    /// The store holds its limit of live sessions.
     #[error("the node already holds its limit of {max_sessions} live sessions")]
     Full {
-        /// How many that is.
+        /// The limit.
         max_sessions: usize,
     },
-    /// The user has as many live sessions as they may.
+    /// The user has the limit of live sessions.
     #[error("the user already has the limit of {max_sessions_per_user} live sessions")]
     UserLimit {
-        /// How many that is.
+        /// The limit.
         max_sessions_per_user: usize,
     },
 }
@@ -85,85 +85,84 @@ pub enum Refusal {
 /// A session in a list.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Its name for showing.
+    /// The session's handle, which is safe to display.
     pub handle: Handle,
-    /// Its times.
+    /// The session's times.
     pub lifetime: Lifetime,
-    /// The data that is kept in it.
+    /// The application's data: a JSON object.
     pub data: Option<Text>,
-    /// Whether it is the asker's own.
+    /// Whether the session is the caller's own.
     pub is_current: bool,
 }
 
 /// Something that happened to a session, for the audit.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The place in the batch of the operation that brought it about.
+    /// The place in its batch of the operation that caused the event.
     pub operation: usize,
     /// What happened.
     pub kind: EventKind,
-    /// Whose session it was, where that is known.
+    /// The name of the session's user, if known.
     pub user: Option<Text>,
-    /// Which session it was, where there was one.
+    /// The session's handle, if the event concerns one session.
     pub handle: Option<Handle>,
 }
 
-/// What can happen to a session.
+/// The kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
-    /// It began.
+    /// A session was created.
     Created,
-    /// It was found live.
+    /// A session was found valid.
     Validated,
-    /// What was presented names no live session, or not one with this binding.
+    /// The presented key names no live session, or the binding is wrong.
     Invalid,
-    /// It has a new id.
+    /// A session got a new id.
     Regenerated,
-    /// A retired id turned up after its grace.
+    /// A retired id was presented after its grace period.
     ReuseDetected,
-    /// It ended to make room for its user's next.
+    /// A session ended to make room for a new session of its user.
     Evicted,
-    /// It ended on request.
+    /// A session was destroyed.
     Destroyed(Reason),
-    /// All sessions ended, so many of them.
+    /// All sessions were destroyed, in this number.
     AllDestroyed(u64),
-    /// It was removed after its end.
+    /// An expired session was removed.
     Expired,
-    /// It did not begin, because of a limit.
+    /// A limit refused a new session.
     Rejected,
 }
 
 /// Why a session was destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// Its id was presented, as when its user logs out.
+    /// A request named the session by its id, for example at a logout.
     Id,
-    /// Its user named it by its handle.
+    /// A request named the session by its user and handle.
     Handle,
-    /// All sessions of its user were to end.
+    /// A request ended all sessions of the user.
     User,
-    /// A retired id of it turned up after its grace.
+    /// A retired id of the session was presented after its grace period.
     Reuse,
 }
 
-/// Why a store could not carry out an operation. The reason says what was out of reach, for an operator; it holds no
-/// session id.
+/// Why a store could not carry out an operation. The text tells an operator what failed, and contains no session id.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The store failed, and the operation surely had no effect: it is safe to try it again.
+    /// The store failed, and the operation certainly had no effect. The caller can safely try again.
     #[error("the session store failed, and the request had no effect: {0}")]
     NoEffect(String),
     /// The store failed, and the operation may have taken effect.
     #[error("the session store failed, and the request may have taken effect: {0}")]
     MayHaveTakenEffect(String),
-    /// The system gives no more memory for what the operation would add. It had no effect.
+    /// The system grants no memory for what the operation would add. The operation had no effect.
     #[error("the node is out of memory")]
     OutOfMemory,
 }
 
 #[cfg(feature = "redis")]
 impl StoreError {
-    /// The reason alone.
+    /// The reason, without the sentence around it.
     pub(super) fn why(&self) -> String {
         match self {
             Self::NoEffect(why) | Self::MayHaveTakenEffect(why) => why.clone(),
@@ -172,20 +171,20 @@ impl StoreError {
     }
 }
 
-/// What of a batch is recorded as [`Event`]s.
+/// Which [`Event`]s are recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Record {
-    /// Nothing.
+    /// No events.
     #[default]
     Nothing,
-    /// All but successful validations, of which there are many.
+    /// All events except successful validations, which are frequent.
     Changes,
-    /// Everything.
+    /// All events.
     Everything,
 }
 
-/// The outcomes of a batch, in order, with the texts that they refer to. Kept and cleared between batches,
-/// so that an outcome costs no allocation of its own.
+/// The outcomes of a batch, in order, with their texts. The owner clears and reuses it for each batch, so that an
+/// outcome needs no allocation of its own.
 #[derive(Debug, Default)]
 pub struct Outcomes {
     all: Vec<Result<Outcome, StoreError>>,
@@ -195,7 +194,7 @@ pub struct Outcomes {
     events: Vec<Event>,
 }
 
-/// How far an [`Outcomes`] had come.
+/// A position in an [`Outcomes`], to which it can be rewound.
 #[derive(Debug)]
 pub struct Mark {
     outcomes: usize,
@@ -204,17 +203,17 @@ pub struct Mark {
     events: usize,
 }
 
-/// A text in an [`Outcomes`].
+/// A text that an [`Outcomes`] keeps; [`Outcomes::text`] reads it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Text(Range<usize>);
 
 impl Outcomes {
-    /// No outcomes yet, and no events ever.
+    /// Makes an empty list that records no events.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// No outcomes yet, and as many events as `record` says.
+    /// Makes an empty list that records the events that `record` says.
     pub fn recording(record: Record) -> Self {
         Self {
             record,
@@ -222,7 +221,7 @@ impl Outcomes {
         }
     }
 
-    /// Forgets everything but the room for it.
+    /// Removes everything, and keeps the memory for the next batch.
     pub fn clear(&mut self) {
         self.all.clear();
         self.texts.clear();
@@ -230,7 +229,7 @@ impl Outcomes {
         self.events.clear();
     }
 
-    /// How far it has come, for a store that may have to start over.
+    /// The present position, for a store that may have to start over from here.
     pub fn mark(&self) -> Mark {
         Mark {
             outcomes: self.all.len(),
@@ -240,7 +239,7 @@ impl Outcomes {
         }
     }
 
-    /// Forgets what was added since `mark`.
+    /// Removes everything that was added since `mark`.
     pub fn rewind(&mut self, mark: &Mark) {
         self.all.truncate(mark.outcomes);
         self.texts.truncate(mark.texts);
@@ -253,24 +252,24 @@ impl Outcomes {
         self.all.push(outcome);
     }
 
-    /// Keeps a text for an outcome that will be pushed.
+    /// Keeps a text, to which a later outcome can refer.
     pub fn keep(&mut self, text: &str) -> Text {
         let start = self.texts.len();
         self.texts.push_str(text);
         Text(start..self.texts.len())
     }
 
-    /// A text that was kept here.
+    /// Reads a text that [`Outcomes::keep`] kept.
     pub fn text(&self, text: &Text) -> &str {
         &self.texts[text.0.clone()]
     }
 
-    /// Keeps sessions for a list that will be pushed: from here to the next call is one list.
+    /// Keeps a session for a list that will be pushed. [`Outcome::Sessions`] refers to a range of kept sessions.
     pub fn list_one(&mut self, listed: Listed) {
         self.listed.push(listed);
     }
 
-    /// How many sessions have been listed so far.
+    /// How many sessions were kept so far: where the next list begins.
     pub fn listed_so_far(&self) -> usize {
         self.listed.len()
     }
@@ -280,8 +279,8 @@ impl Outcomes {
         &self.listed[range.clone()]
     }
 
-    /// Notes what happens during the operation whose outcome comes next. `of` tells whose session it is and which, and
-    /// is asked only if the event is recorded.
+    /// Notes an event of the operation whose outcome comes next. `of` returns the user's name and the session's handle;
+    /// it is called only if the event is recorded.
     #[inline]
     pub fn note<'t>(
         &mut self,
@@ -310,7 +309,7 @@ impl Outcomes {
         &self.all
     }
 
-    /// What happened, in the order of the operations.
+    /// The recorded events, in the order of the operations.
     pub fn events(&self) -> &[Event] {
         &self.events
     }

@@ -1,33 +1,33 @@
-//! Sessions as the rules see them: what a presented key stands for, which sessions of a user are live, and how a
-//! session is removed, with the event that tells of it.
+//! Finds and removes sessions for the rules: resolves presented keys, finds a user's live sessions, and removes
+//! sessions together with the event and the count that belong to the removal.
 
 use crate::session::{Lifetime, OnReuse, Policy, SessionKey, Timestamp};
 use crate::store::records::{Found, Records};
 use crate::store::{Batch, EventKind, Outcome, Outcomes, Reason};
 
-/// How many sessions that are due are read at a time.
+/// How many due sessions are read at a time.
 const DUE_AT_A_TIME: usize = 256;
 
-/// What has become of sessions since the store was opened by this node.
+/// How many sessions have ended since this node opened the store.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counters {
-    /// Sessions that operations have ended, evictions and revocations included.
+    /// The number of sessions that operations ended, including evictions and revocations.
     pub destroyed: u64,
-    /// Sessions that were removed after their end.
+    /// The number of expired sessions that were removed.
     pub expired: u64,
 }
 
-/// The rules, at work on some operations at one moment.
+/// Applies operations to sessions at one time.
 pub struct Rules<'a, R> {
-    /// The moment.
+    /// The time.
     pub now: Timestamp,
-    /// The rules for all sessions.
+    /// The rules that apply to all sessions.
     pub policy: &'a Policy,
-    /// Where the sessions are.
+    /// The stored sessions.
     pub records: R,
-    /// What has become of sessions so far.
+    /// The counts, which grow with each ended session.
     pub counters: &'a mut Counters,
-    /// Where outcomes and events go.
+    /// Receives outcomes and events.
     pub outcomes: &'a mut Outcomes,
 }
 
@@ -37,18 +37,18 @@ pub(super) struct Live<R> {
     pub(super) lifetime: Lifetime,
 }
 
-/// What a presented key stands for.
+/// The session that a presented key names.
 pub(super) enum Presented<R> {
     /// No live session.
     Nothing,
-    /// The session whose key it is.
+    /// The key is the session's present key.
     Current(Live<R>),
-    /// The session whose key it was until a moment ago.
+    /// The key is a retired key of the session, within its grace period.
     InGrace(Live<R>),
 }
 
 impl<'a, R> Rules<'a, R> {
-    /// The rules for a batch.
+    /// Makes the rules for a batch.
     pub fn new(
         batch: &Batch<'a>,
         records: R,
@@ -66,9 +66,13 @@ impl<'a, R> Rules<'a, R> {
 }
 
 impl<R: Records> Rules<'_, R> {
-    /// What a key that a peer has presented stands for; ends the session where the key shows that an id was stolen.
+    /// Finds the live session that a presented key names. Removes the session if it has expired, and ends it if the
+    /// policy takes the key for stolen.
     #[inline]
-    pub(super) fn resolve(&mut self, key: &SessionKey) -> Result<Presented<R::Record>, R::Error> {
+    pub(super) fn resolve_presented(
+        &mut self,
+        key: &SessionKey,
+    ) -> Result<Presented<R::Record>, R::Error> {
         let (record, retired_at) = match self.records.find(key)? {
             None => return Ok(Presented::Nothing),
             Some(Found::Current(record)) => (record, None),
@@ -76,7 +80,8 @@ impl<R: Records> Rules<'_, R> {
         };
         let lifetime = self.records.session(&record).lifetime;
         if !lifetime.is_live(self.now) {
-            // What has just been said to be invalid must not be found live by somebody whose clock is behind.
+            // This node is about to answer that the key is invalid. After that, a node whose clock is behind must not
+            // find the session live.
             self.expire(&record)?;
             return Ok(Presented::Nothing);
         }
@@ -84,13 +89,13 @@ impl<R: Records> Rules<'_, R> {
         match retired_at {
             None => Ok(Presented::Current(live)),
             Some(at) if self.policy.in_grace(self.now, at) => Ok(Presented::InGrace(live)),
-            Some(_) => self.reuse(&live.record),
+            Some(_) => self.handle_reuse(&live.record),
         }
     }
 
-    /// A retired key was presented after its grace.
+    /// Handles a retired key that was presented after its grace period.
     #[cold]
-    fn reuse(&mut self, record: &R::Record) -> Result<Presented<R::Record>, R::Error> {
+    fn handle_reuse(&mut self, record: &R::Record) -> Result<Presented<R::Record>, R::Error> {
         if self.policy.on_reuse == OnReuse::Revoke {
             self.note(EventKind::ReuseDetected, record);
             self.destroy(record, EventKind::Destroyed(Reason::Reuse))?;
@@ -98,18 +103,18 @@ impl<R: Records> Rules<'_, R> {
         Ok(Presented::Nothing)
     }
 
-    /// The session whose key a peer has presented, where a retired key will not do.
+    /// Finds the live session whose present key was presented. A retired key finds none.
     pub(super) fn current(
         &mut self,
         key: &SessionKey,
     ) -> Result<Option<Live<R::Record>>, R::Error> {
-        Ok(match self.resolve(key)? {
+        Ok(match self.resolve_presented(key)? {
             Presented::Current(live) => Some(live),
             Presented::InGrace(_) | Presented::Nothing => None,
         })
     }
 
-    /// A user's live sessions, the oldest first. Those that have expired are removed.
+    /// Finds a user's live sessions, the oldest first, and removes the user's expired ones.
     pub(super) fn live_of_user(&mut self, user: &str) -> Result<Vec<R::Record>, R::Error> {
         let mut live = Vec::new();
         for record in self.records.of_user(user, None, usize::MAX)? {
@@ -122,11 +127,11 @@ impl<R: Records> Rules<'_, R> {
         Ok(live)
     }
 
-    /// Looks at some of the sessions that are due by `by`, and removes those that have expired.
+    /// Checks up to `at_most` sessions that are due by `by`, and removes those that have expired.
     ///
     /// # Errors
     ///
-    /// When the records fail.
+    /// If the records fail.
     #[cold]
     pub fn remove_expired(&mut self, by: Timestamp, at_most: usize) -> Result<(), R::Error> {
         let mut left = at_most;

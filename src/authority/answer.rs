@@ -1,42 +1,42 @@
-//! What an authority answers, in types of its own.
+//! The types in which an authority answers a Rust program.
 
 use crate::id::SessionId;
 use crate::session::{Handle, Lifetime, Timestamp};
 use crate::store::{Outcome, Outcomes, Refusal, StoreError};
 
-/// A session that has begun. Not `Debug`, since it holds the id.
+/// A new session. Not `Debug`, because it contains the id, a secret.
 pub struct Created {
-    /// The one copy of its id.
+    /// The only copy of the session's id.
     pub id: SessionId,
-    /// When it ends if it is not used again.
+    /// When the session ends if it is not used again.
     pub expires_at: Timestamp,
 }
 
-/// What became of a validation.
+/// The result of a validation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Validation {
-    /// The session is live.
+    /// The session is live and meets the conditions.
     Valid {
-        /// Whose it is.
+        /// The name of the session's user.
         user: String,
-        /// The data that is kept in it: a JSON object.
+        /// The application's data: a JSON object.
         data: Option<String>,
-        /// When it ends if it is not used again.
+        /// When the session ends if it is not used again.
         expires_at: Timestamp,
     },
     /// The session is live, but its user authenticated longer ago than the conditions allow.
     ReauthenticationRequired {
-        /// Whose it is.
+        /// The name of the session's user.
         user: String,
-        /// How many seconds ago that was, rounded up.
+        /// How many seconds ago the user authenticated, rounded up.
         auth_age: u64,
     },
-    /// No live session has this id, or it is bound to something else.
+    /// No live session has this id, or the binding is wrong.
     Invalid,
 }
 
 impl Validation {
-    /// Whose session it is, if it is valid.
+    /// The name of the session's user, if the session is valid.
     pub fn user(&self) -> Option<&str> {
         match self {
             Self::Valid { user, .. } => Some(user),
@@ -45,54 +45,54 @@ impl Validation {
     }
 }
 
-/// Sessions of a user.
+/// A list of a user's sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionList {
-    /// The oldest first.
+    /// The sessions, the oldest first.
     pub sessions: Vec<ListedSession>,
-    /// Whether the limit left some out.
+    /// Whether the limit left some sessions out.
     pub more: bool,
 }
 
 /// A session in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedSession {
-    /// Its name for showing.
+    /// The session's handle, which is safe to display.
     pub handle: Handle,
-    /// Its times.
+    /// The session's times.
     pub lifetime: Lifetime,
-    /// The data that is kept in it: a JSON object.
+    /// The application's data: a JSON object.
     pub data: Option<String>,
-    /// Whether it is the caller's own.
+    /// Whether the session is the caller's own.
     pub is_current: bool,
 }
 
-/// What there is now, and what was answered since the authority was built.
+/// Counts of live sessions now, and of answers since the authority was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Live sessions, if the store can tell.
+    /// The number of live sessions, if the store can tell.
     pub sessions: Option<u64>,
-    /// Users who have some, if the store can tell.
+    /// The number of users with a live session, if the store can tell.
     pub users: Option<u64>,
-    /// Sessions that have begun.
+    /// The number of sessions created.
     pub created: u64,
-    /// Validations that found a live session.
+    /// The number of validations that found a valid session.
     pub validated: u64,
-    /// Requests that presented the id of no live session.
+    /// The number of requests that got the answer that their id or binding is invalid.
     pub invalid: u64,
-    /// Regenerations.
+    /// The number of sessions that got a new id.
     pub regenerated: u64,
-    /// Sessions that requests have ended, evictions and revocations included.
+    /// The number of sessions that requests ended, including evictions and revocations.
     pub destroyed: u64,
-    /// Sessions that were removed after their end.
+    /// The number of expired sessions that were removed.
     pub expired: u64,
-    /// Requests that were not carried out.
+    /// The number of requests that failed or were refused.
     pub errors: u64,
 }
 
 impl Stats {
-    /// With what a store counts in place.
-    pub(crate) fn with(self, outcome: &Outcome) -> Self {
+    /// Adds the counts of the store, which `outcome` contains.
+    pub(crate) fn with_counts(self, outcome: &Outcome) -> Self {
         let &Outcome::Stats {
             sessions,
             users,
@@ -115,21 +115,21 @@ impl Stats {
 /// Why a request was not carried out.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// An argument breaks a limit. Nothing was asked of the store.
+    /// An argument breaks a limit. The authority asked nothing of the store.
     #[error("{argument} must be {must_be}")]
     Invalid {
-        /// Which argument.
+        /// The name of the argument.
         argument: &'static str,
-        /// What it must be.
+        /// What the argument must be.
         must_be: String,
     },
-    /// A limit keeps the session from beginning.
+    /// A limit refused the new session.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The authority has stopped, because its store has panicked. The request may have taken effect.
+    /// The authority has stopped, because its store panicked. The request may have taken effect.
     #[error("the session authority has stopped")]
     Stopped,
 }
@@ -140,18 +140,18 @@ impl Error {
     }
 }
 
-/// An outcome, with all that it takes to read it.
+/// An outcome, and what is needed to read it.
 pub struct Answered<'r> {
     pub outcome: &'r Result<Outcome, StoreError>,
     pub outcomes: &'r Outcomes,
-    /// The id that was made for the operation.
+    /// The id that the authority made for the operation.
     pub new_id: Option<SessionId>,
     pub tally: &'r Stats,
 }
 
-/// What can be read from an outcome.
+/// A type that can be read from an outcome.
 pub trait Answer: Sized {
-    /// Reads the outcome of an operation that this is an answer to.
+    /// Reads the outcome of an operation of the kind that this type answers.
     fn read(answered: Answered<'_>) -> Result<Self, Error>;
 }
 
@@ -192,7 +192,7 @@ impl Answer for Validation {
     }
 }
 
-/// The new id of a session that was regenerated.
+/// The new id of a regenerated session; `None` if no live session has the old id.
 impl Answer for Option<SessionId> {
     fn read(answered: Answered<'_>) -> Result<Self, Error> {
         match answered.outcome()? {
@@ -203,7 +203,7 @@ impl Answer for Option<SessionId> {
     }
 }
 
-/// Whether a session was there to be updated.
+/// Whether a live session had the id of an update.
 impl Answer for bool {
     fn read(answered: Answered<'_>) -> Result<Self, Error> {
         match answered.outcome()? {
@@ -234,14 +234,14 @@ impl Answer for SessionList {
     }
 }
 
-/// Only that it was done.
+/// An answer without content, for an operation that can only succeed or fail.
 impl Answer for () {
     fn read(answered: Answered<'_>) -> Result<Self, Error> {
         answered.outcome().map(|_| ())
     }
 }
 
-/// How many sessions have ended.
+/// How many sessions a request ended.
 impl Answer for u64 {
     fn read(answered: Answered<'_>) -> Result<Self, Error> {
         match answered.outcome()? {
@@ -254,7 +254,7 @@ impl Answer for u64 {
 impl Answer for Stats {
     fn read(answered: Answered<'_>) -> Result<Self, Error> {
         let outcome = answered.outcome()?;
-        Ok(answered.tally.with(outcome))
+        Ok(answered.tally.with_counts(outcome))
     }
 }
 

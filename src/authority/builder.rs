@@ -1,4 +1,4 @@
-//! Where all configuration of an authority comes together, and is checked together.
+//! Collects the whole configuration of an authority, and checks it together.
 
 use std::io::Write;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::id::{IdFormat, IdGenerator};
 use crate::session::{OnReuse, OnUserLimit, Policy, PolicyError};
 use crate::store::{MemoryStore, Outcomes, Record, Store};
 
-/// An authority that is being set up. What it is not told, it takes from [`Policy::default`].
+/// Builds a [`SessionAuthority`]. The defaults are those of [`Policy::default`], and a store in memory.
 #[derive(Default)]
 #[must_use]
 pub struct Builder {
@@ -22,117 +22,118 @@ pub struct Builder {
     audit: Option<Audit>,
 }
 
-/// Why there is no authority.
+/// Why an authority could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The values of the policy are wrong.
+    /// A value of the policy is out of its range, or two values contradict each other.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// The operating system gave no randomness.
+    /// The operating system supplied no randomness.
     #[error("cannot seed the generator of session ids from the operating system: {0}")]
     Randomness(String),
 }
 
 impl Builder {
-    /// All rules at once.
+    /// Sets all rules at once.
     pub fn policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
     }
 
-    /// How long a session lives that asks for nothing else.
+    /// Sets how long a session lives whose request sets no lifetime.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.policy.ttl = ttl;
         self
     }
 
-    /// The longest lifetime, and the longest idle timeout, that a session may ask for.
+    /// Sets the longest lifetime, and the longest idle timeout, that a request may set.
     pub fn max_ttl(mut self, max_ttl: Duration) -> Self {
         self.policy.max_ttl = max_ttl;
         self
     }
 
-    /// How long a session may go unused that asks for nothing else.
+    /// Sets how long a session may go unused whose request sets no idle timeout.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.policy.idle_timeout = Some(timeout);
         self
     }
 
-    /// For how long an old id still validates after a regeneration, for requests in flight.
+    /// Sets the grace period: how long an old id still validates after a regeneration, for requests in flight.
     pub fn rotation_grace(mut self, grace: Duration) -> Self {
         self.policy.rotation_grace = grace;
         self
     }
 
-    /// What to do when a retired id is presented after its grace.
+    /// Sets what to do when a retired id is presented after its grace period.
     pub fn on_reuse(mut self, on_reuse: OnReuse) -> Self {
         self.policy.on_reuse = on_reuse;
         self
     }
 
-    /// How many live sessions the store may hold.
+    /// Sets how many live sessions the store may hold.
     pub fn max_sessions(mut self, max_sessions: usize) -> Self {
         self.policy.max_sessions = max_sessions;
         self
     }
 
-    /// How many live sessions a user may have, and what happens beyond that.
+    /// Sets how many live sessions a user may have, and what happens when a user exceeds that number.
     pub fn max_sessions_per_user(mut self, max: usize, beyond: OnUserLimit) -> Self {
         self.policy.max_sessions_per_user = Some(max);
         self.policy.on_user_limit = beyond;
         self
     }
 
-    /// The longest data of a session, in bytes of compact JSON.
+    /// Sets the longest data of a session, in bytes of compact JSON.
     pub fn max_data_bytes(mut self, max_data_bytes: usize) -> Self {
         self.policy.max_data_bytes = max_data_bytes;
         self
     }
 
-    /// How session ids look.
+    /// Sets the format of session ids.
     pub fn id_format(self, id_format: IdFormat) -> Self {
         Self { id_format, ..self }
     }
 
-    /// Makes the same ids for the same seed: for replaying a transcript in a test, never for real sessions.
+    /// Makes the authority generate the same ids for the same seed. For replaying a transcript in a test, never for
+    /// real sessions.
     pub fn seed(self, seed: [u8; 32]) -> Self {
         let seed = Some(seed);
         Self { seed, ..self }
     }
 
-    /// Where sessions are kept. In memory without it.
+    /// Sets the store that keeps the sessions. The default keeps them in memory.
     pub fn store(self, store: impl Store + 'static) -> Self {
         self.boxed_store(Box::new(store))
     }
 
-    /// As [`Builder::store`], for a store that was chosen at run time.
+    /// Sets the store as [`Builder::store`] does, for a store that the program chooses at run time.
     pub fn boxed_store(self, store: Box<dyn Store>) -> Self {
         let store = Some(store);
         Self { store, ..self }
     }
 
-    /// Where the time comes from. The system without it.
+    /// Sets the clock. The default is a [`SystemClock`].
     pub fn clock(self, clock: impl Clock + 'static) -> Self {
         let clock: Option<Box<dyn Clock>> = Some(Box::new(clock));
         Self { clock, ..self }
     }
 
-    /// Where what happens to sessions is written, one JSON object a line, as much of it as `record` says. Give it an
-    /// unbuffered writer: it gets the events of a batch at once.
+    /// Writes the session events that `record` selects to `output`, one JSON object per line. Pass an unbuffered
+    /// writer, because the authority writes the events of a batch with one write.
     pub fn audit(self, output: impl Write + Send + 'static, record: Record) -> Self {
         let audit = Some(Audit::new(Box::new(output), record));
         Self { audit, ..self }
     }
 
-    /// The authority.
+    /// Builds the authority.
     ///
     /// # Errors
     ///
-    /// When values of the policy are wrong or do not go together, or the system has no randomness to give.
+    /// If values of the policy are out of range or contradict each other, or the system supplies no randomness.
     pub fn build(self) -> Result<SessionAuthority, BuildError> {
         self.policy.check()?;
         let store = self.store.unwrap_or_else(|| Box::new(MemoryStore::new()));
         let clock = self.clock.unwrap_or_else(|| {
-            // In a file, sessions may have expired by a later time than the system shows now.
+            // An earlier time could revive sessions of a file that expired while the system's clock was ahead.
             Box::new(SystemClock::no_earlier_than(store.earliest_now()))
         });
         let record = self.audit.as_ref().map_or(Record::Nothing, Audit::record);

@@ -1,9 +1,9 @@
-//! One authority for all tasks of an async program.
+//! Shares one authority among all tasks of an async program.
 //!
-//! A store that never blocks is asked where the task runs, under a lock: an operation in memory takes less time than
-//! waking another thread would. A store that may block gets a thread of its own, which carries out what has arrived
-//! from all tasks as one batch, as a node does with lines. So all that wait share a commit to a file, or a round trip
-//! to a server.
+//! If the store never blocks, a task asks it in place, under a lock: an operation in memory takes less time than waking
+//! another thread. If the store may block, it gets a thread of its own. That thread carries out what has arrived from
+//! all tasks as one batch, as a node does with lines. So the waiting tasks share one commit to a file, or one round
+//! trip to a server.
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::{io, iter, thread};
@@ -17,10 +17,10 @@ use crate::id::SessionId;
 use crate::session::Policy;
 use crate::store::{Changes, Conditions, CreateOptions, Operation};
 
-/// The most operations that one batch takes, so that the first of them does not wait for a flood behind it.
-const MOST_AT_ONCE: usize = 1024;
+/// The largest number of operations in a batch. Under a flood of requests, the first one must not wait for all others.
+const MAX_BATCH: usize = 1024;
 
-/// A hand on a [`SessionAuthority`] that many tasks share. Clones are hands on the same one.
+/// A [`SessionAuthority`] that many tasks share. Clones share the same authority.
 ///
 /// ```
 /// # tokio_test(async {
@@ -38,12 +38,12 @@ const MOST_AT_ONCE: usize = 1024;
 /// # }
 /// ```
 ///
-/// Any async runtime will do. The methods are those of [`SessionAuthority`], and fail as they do; besides with
-/// [`Error::Stopped`] after a panic of the store. A request whose future is dropped before it is answered may or may
-/// not be carried out.
+/// The handle works with any async runtime. Its methods do what those of [`SessionAuthority`] do, with the same errors,
+/// and fail with [`Error::Stopped`] after a panic of the store. If a caller drops a future before its answer arrives,
+/// the authority may or may not carry out the request.
 ///
-/// No task is ever held up by a disk or a server: a store that [may block](crate::store::Store::may_block) works on a
-/// thread of its own, which ends when the last handle is dropped and everything that was asked has been answered.
+/// No task blocks on a disk or a server: a store that [may block](crate::store::Store::may_block) runs on a thread of
+/// its own. The thread ends when the last handle is dropped and all requests have been answered.
 #[derive(Clone)]
 pub struct AuthorityHandle {
     authority: Shared,
@@ -52,30 +52,30 @@ pub struct AuthorityHandle {
 
 #[derive(Clone)]
 enum Shared {
-    /// One that never blocks.
+    /// An authority whose store never blocks.
     Locked(Arc<Mutex<SessionAuthority>>),
-    /// One on a thread of its own.
-    Threaded(mpsc::Sender<Asked>),
+    /// The queue of an authority on a thread of its own.
+    Threaded(mpsc::Sender<QueuedRequest>),
 }
 
-/// A request, and who waits for the answer.
-struct Asked {
+/// A request, and the function that delivers its answer to the waiting task.
+struct QueuedRequest {
     request: Request<'static>,
     answer: Box<dyn FnOnce(Answered<'_>) + Send>,
 }
 
 impl SessionAuthority {
-    /// Makes the authority one that tasks share.
+    /// Makes a handle through which tasks share this authority.
     ///
     /// # Errors
     ///
-    /// When its store may block, and the system does not give it a thread.
+    /// If the store may block, and the system cannot start a thread for it.
     pub fn into_handle(self) -> io::Result<AuthorityHandle> {
         let policy = Arc::new(self.policy.clone());
         let authority = if self.store.may_block() {
-            let (requests, asked) = mpsc::channel();
+            let (requests, queue) = mpsc::channel();
             let thread = thread::Builder::new().name("session-authority".to_owned());
-            thread.spawn(move || self.serve(&asked))?;
+            thread.spawn(move || self.serve(&queue))?;
             Shared::Threaded(requests)
         } else {
             Shared::Locked(Arc::new(Mutex::new(self)))
@@ -83,12 +83,12 @@ impl SessionAuthority {
         Ok(AuthorityHandle { authority, policy })
     }
 
-    fn serve(mut self, asked: &mpsc::Receiver<Asked>) {
+    fn serve(mut self, queue: &mpsc::Receiver<QueuedRequest>) {
         let mut operations = Vec::new();
         let mut waiting = Vec::new();
-        while let Ok(first) = asked.recv() {
-            let arrived = iter::once(first).chain(asked.try_iter());
-            for Asked { request, answer } in arrived.take(MOST_AT_ONCE) {
+        while let Ok(first) = queue.recv() {
+            let arrived = iter::once(first).chain(queue.try_iter());
+            for QueuedRequest { request, answer } in arrived.take(MAX_BATCH) {
                 let (operation, new_id) = self.make_operation(request);
                 operations.push(operation);
                 waiting.push((new_id, answer));
@@ -106,12 +106,12 @@ impl SessionAuthority {
 
 #[allow(clippy::missing_errors_doc, reason = "the type says it once for all")]
 impl AuthorityHandle {
-    /// As [`SessionAuthority::create`].
+    /// See [`SessionAuthority::create`].
     pub async fn create(&self, user: impl Into<String>) -> Result<Created, Error> {
         self.create_with(user, CreateOptions::default()).await
     }
 
-    /// As [`SessionAuthority::create_with`].
+    /// See [`SessionAuthority::create_with`].
     pub async fn create_with(
         &self,
         user: impl Into<String>,
@@ -120,12 +120,12 @@ impl AuthorityHandle {
         self.ask(request::create(user.into(), options)).await
     }
 
-    /// As [`SessionAuthority::validate`].
+    /// See [`SessionAuthority::validate`].
     pub async fn validate(&self, id: &str) -> Result<Validation, Error> {
         self.validate_with(id, Conditions::default()).await
     }
 
-    /// As [`SessionAuthority::validate_with`].
+    /// See [`SessionAuthority::validate_with`].
     pub async fn validate_with(
         &self,
         id: &str,
@@ -134,12 +134,12 @@ impl AuthorityHandle {
         self.ask(request::validate(id, conditions)).await
     }
 
-    /// As [`SessionAuthority::regenerate`].
+    /// See [`SessionAuthority::regenerate`].
     pub async fn regenerate(&self, old_id: &str) -> Result<Option<SessionId>, Error> {
         self.regenerate_with(old_id, Changes::default()).await
     }
 
-    /// As [`SessionAuthority::regenerate_with`].
+    /// See [`SessionAuthority::regenerate_with`].
     pub async fn regenerate_with(
         &self,
         old_id: &str,
@@ -148,12 +148,12 @@ impl AuthorityHandle {
         self.ask(request::regenerate(old_id, changes)).await
     }
 
-    /// As [`SessionAuthority::update`].
+    /// See [`SessionAuthority::update`].
     pub async fn update(&self, id: &str, data: impl Into<String>) -> Result<bool, Error> {
         self.ask(request::update(id, data.into())).await
     }
 
-    /// As [`SessionAuthority::list`].
+    /// See [`SessionAuthority::list`].
     pub async fn list(
         &self,
         user: impl Into<String>,
@@ -163,12 +163,12 @@ impl AuthorityHandle {
         self.ask(request::list(user.into(), own_id, limit)).await
     }
 
-    /// As [`SessionAuthority::destroy`].
+    /// See [`SessionAuthority::destroy`].
     pub async fn destroy(&self, id: &str) -> Result<(), Error> {
         self.ask(request::destroy(id)).await
     }
 
-    /// As [`SessionAuthority::destroy_by_handle`].
+    /// See [`SessionAuthority::destroy_by_handle`].
     pub async fn destroy_by_handle(
         &self,
         user: impl Into<String>,
@@ -178,7 +178,7 @@ impl AuthorityHandle {
             .await
     }
 
-    /// As [`SessionAuthority::destroy_user`].
+    /// See [`SessionAuthority::destroy_user`].
     pub async fn destroy_user(
         &self,
         user: impl Into<String>,
@@ -187,12 +187,12 @@ impl AuthorityHandle {
         self.ask(request::destroy_user(user.into(), except)).await
     }
 
-    /// As [`SessionAuthority::destroy_all`].
+    /// See [`SessionAuthority::destroy_all`].
     pub async fn destroy_all(&self) -> Result<u64, Error> {
         self.ask(Operation::DestroyAll).await
     }
 
-    /// As [`SessionAuthority::stats`].
+    /// See [`SessionAuthority::stats`].
     pub async fn stats(&self) -> Result<Stats, Error> {
         self.ask(Operation::Stats).await
     }
@@ -208,11 +208,11 @@ impl AuthorityHandle {
         };
         let (sender, receiver) = oneshot::channel();
         let answer = Box::new(|answered: Answered<'_>| {
-            // Where nobody waits any more, nobody has to be told.
+            // Sending fails if the task has dropped its future. Then nobody wants the answer.
             let _ = sender.send(A::read(answered));
         });
-        let asked = Asked { request, answer };
-        requests.send(asked).map_err(|_| Error::Stopped)?;
+        let queued = QueuedRequest { request, answer };
+        requests.send(queued).map_err(|_| Error::Stopped)?;
         receiver.await.map_err(|_| Error::Stopped)?
     }
 }

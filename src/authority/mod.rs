@@ -1,7 +1,7 @@
-//! The typed door: sessions for a Rust program, without JSON and without a process of their own.
+//! The typed interface: login sessions in a Rust program, without JSON and without a process of their own.
 //!
-//! Configuration, clock, ids, store and audit come together in a [`SessionAuthority`]. [`Node`](crate::Node) asks one
-//! on behalf of its peers, and any program may ask one itself. The tasks of an async program share one through an
+//! A [`SessionAuthority`] holds policy, store, clock, id generator and audit. [`Node`](crate::Node) asks an authority
+//! on behalf of its peers; a Rust program asks one itself. The tasks of an async program share an authority through an
 //! `AuthorityHandle` (feature `async`).
 
 mod answer;
@@ -41,12 +41,12 @@ pub use handle::AuthorityHandle;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Each call is one batch: on a file, it is on the disk when it returns.
+/// Each call is one batch. With a store in a file, the change is on the disk when the call returns.
 ///
 /// # Errors
 ///
-/// Every method fails with [`Error::Invalid`] when an argument breaks a limit, and with [`Error::Store`] when the store
-/// does.
+/// Every method fails with [`Error::Invalid`] if an argument breaks a limit, and with [`Error::Store`] if the store
+/// fails. Methods that create a session also fail with [`Error::Refused`] if a limit refuses the session.
 pub struct SessionAuthority {
     store: Box<dyn Store>,
     clock: Box<dyn Clock>,
@@ -54,28 +54,28 @@ pub struct SessionAuthority {
     ids: IdGenerator,
     audit: Option<Audit>,
     outcomes: Outcomes,
-    /// What was answered so far. What the store counts is filled in when somebody asks.
+    /// The counts of answers so far. [`Stats::with_counts`] adds the counts of the store.
     tally: Stats,
 }
 
 #[allow(clippy::missing_errors_doc, reason = "the type says it once for all")]
 impl SessionAuthority {
-    /// An authority with the defaults of [`Policy`], and sessions in memory, until the builder is told otherwise.
+    /// Makes a builder. Unless told otherwise, it builds an authority with [`Policy::default`] and a store in memory.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// The rules for all sessions.
+    /// The rules that apply to all sessions.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// Begins a session of `user`, who has just authenticated.
+    /// Creates a session of `user`, who has just authenticated.
     pub fn create(&mut self, user: &str) -> Result<Created, Error> {
         self.create_with(user, CreateOptions::default())
     }
 
-    /// Begins a session of `user` with a lifetime, data or a binding of its own.
+    /// Creates a session of `user` as [`SessionAuthority::create`] does, with these options.
     pub fn create_with(
         &mut self,
         user: &str,
@@ -84,23 +84,23 @@ impl SessionAuthority {
         self.ask(request::create(user, options))
     }
 
-    /// Whose session has this id, which is a use of the session.
+    /// Finds the user of the live session with this id. Counts as a use of the session.
     pub fn validate(&mut self, id: &str) -> Result<Validation, Error> {
         self.validate_with(id, Conditions::default())
     }
 
-    /// Whose session has this id, if it meets the conditions.
+    /// Finds the user of the live session with this id, if the session meets the conditions. Counts as a use if so.
     pub fn validate_with(&mut self, id: &str, conditions: Conditions) -> Result<Validation, Error> {
         self.ask(request::validate(id, conditions))
     }
 
-    /// Gives a session a new id and retires the old one, as after each change of privilege (OWASP Session Management
-    /// Cheat Sheet). None when no live session has the old id.
+    /// Gives a session a new id and retires the old id, as a program should after each change of privilege (OWASP
+    /// Session Management Cheat Sheet). Returns `None` if no live session has the old id.
     pub fn regenerate(&mut self, old_id: &str) -> Result<Option<SessionId>, Error> {
         self.regenerate_with(old_id, Changes::default())
     }
 
-    /// Gives a session a new id, and changes what `changes` say in the same step.
+    /// Gives a session a new id as [`SessionAuthority::regenerate`] does, and makes these changes in the same step.
     pub fn regenerate_with(
         &mut self,
         old_id: &str,
@@ -109,13 +109,13 @@ impl SessionAuthority {
         self.ask(request::regenerate(old_id, changes))
     }
 
-    /// Replaces the data of a session, a JSON object. Whether a live session has this id.
+    /// Replaces a session's data with `data`, a JSON object. Returns whether a live session has this id.
     pub fn update(&mut self, id: &str, data: &str) -> Result<bool, Error> {
         self.ask(request::update(id, data))
     }
 
-    /// The live sessions of `user`, the oldest first, at most `limit` of them (1 to 1000). `own_id` marks the caller's
-    /// own.
+    /// Lists up to `limit` (1 to 1000) live sessions of `user`, the oldest first. The list marks the session with the
+    /// id `own_id` as the caller's own.
     pub fn list(
         &mut self,
         user: &str,
@@ -125,33 +125,33 @@ impl SessionAuthority {
         self.ask(request::list(user, own_id, limit))
     }
 
-    /// Ends the session with this id, as when its user logs out. Succeeds also when there is none.
+    /// Ends the session with this id, for example at a logout. Succeeds even if no live session has the id.
     pub fn destroy(&mut self, id: &str) -> Result<(), Error> {
         self.ask(request::destroy(id))
     }
 
-    /// Ends the session of `user` that a list has shown under this handle. Succeeds also when there is none.
+    /// Ends the session of `user` that a list shows with this handle. Succeeds even if the user has no such session.
     pub fn destroy_by_handle(&mut self, user: &str, handle: &str) -> Result<(), Error> {
         self.ask(request::destroy_by_handle(user, handle))
     }
 
-    /// Ends all sessions of `user`, or all but the one with the id `except`. How many were live.
+    /// Ends all sessions of `user`, except the one with the id `except`. Returns how many live sessions ended.
     pub fn destroy_user(&mut self, user: &str, except: Option<&str>) -> Result<u64, Error> {
         self.ask(request::destroy_user(user, except))
     }
 
-    /// Ends everybody's sessions. How many were live.
+    /// Ends all sessions of all users. Returns how many live sessions ended.
     pub fn destroy_all(&mut self) -> Result<u64, Error> {
         self.ask(Operation::DestroyAll)
     }
 
-    /// What there is, and what was answered so far.
+    /// Counts the live sessions, their users, and the answers so far.
     pub fn stats(&mut self) -> Result<Stats, Error> {
         self.ask(Operation::Stats)
     }
 
-    /// Begins a session of `user` under an id that was chosen beforehand: for tests and demonstrations, since such an
-    /// id is no secret.
+    /// Creates a session of `user` with an id that the caller chooses. For tests and demonstrations only, because such
+    /// an id may be no secret.
     pub fn preload(&mut self, id: &str, user: &str) -> Result<(), Error> {
         let request = request::create(user, CreateOptions::default());
         let request = request::check(request, &self.policy)?;
@@ -174,14 +174,14 @@ impl SessionAuthority {
     }
 }
 
-/// A batch, step by step.
+/// The steps of a batch, which the node and the handle take one by one.
 impl SessionAuthority {
-    /// The moment at which a batch happens.
+    /// The time for the next batch.
     pub(crate) fn now(&mut self) -> Timestamp {
         self.clock.now()
     }
 
-    /// What a checked request asks of the store, with an id that was made for it if it needs one.
+    /// Turns a checked request into an operation, and returns the id that it made if the request needs one.
     #[inline]
     pub(crate) fn make_operation<'a>(
         &mut self,
@@ -193,8 +193,8 @@ impl SessionAuthority {
         (operation, new_id)
     }
 
-    /// Applies `operations` as one batch, and tells the audit, before anybody sees an outcome. `source` gives the JSON
-    /// text of the name of who asked for an operation.
+    /// Applies `operations` as one batch, and writes the audit before anybody sees an outcome. `source` returns the
+    /// JSON text of the sender's name for the operation at a place.
     pub(crate) fn carry_out<'a>(
         &mut self,
         now: Timestamp,
@@ -218,7 +218,7 @@ impl SessionAuthority {
         &self.outcomes
     }
 
-    /// Counts an outcome of the latest batch as answered.
+    /// Counts the outcome of an operation of the latest batch as answered.
     #[inline]
     pub(crate) fn count(&mut self, operation: usize) {
         let tally = &mut self.tally;
@@ -233,9 +233,9 @@ impl SessionAuthority {
         *counter += 1;
     }
 
-    /// The counts of a store, beside what was answered so far.
+    /// Adds the counts of answers so far to the counts of the store in `outcome`.
     pub(crate) fn stats_of(&self, outcome: &Outcome) -> Stats {
-        self.tally.with(outcome)
+        self.tally.with_counts(outcome)
     }
 
     fn answered(&self, operation: usize, new_id: Option<SessionId>) -> Answered<'_> {

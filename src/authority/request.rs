@@ -1,4 +1,4 @@
-//! What the typed interface asks for, and whether it keeps to the limits that hold for peers on the wire.
+//! Builds the requests of the typed interface, and checks them against the limits that also apply on the wire.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use crate::limits::{self, MAX_LIST_LIMIT, MAX_STRING_BYTES};
 use crate::session::{Handle, Policy, SessionKey};
 use crate::store::{Changes, Conditions, CreateOptions, Operation};
 
-/// Something to ask an authority for, whose ids the authority makes.
+/// A request to an authority, which makes the ids that the request needs.
 pub type Request<'a> = Operation<'a, ()>;
 
 pub fn create<'a>(user: impl Into<Cow<'a, str>>, options: CreateOptions<'a>) -> Request<'a> {
     Operation::Create {
         key: (),
         user: user.into(),
-        options: some_box(options),
+        options: box_unless_default(options),
     }
 }
 
 pub fn validate(id: &str, conditions: Conditions) -> Request<'static> {
     Operation::Validate {
         key: SessionKey::of(id),
-        conditions: some_box(conditions),
+        conditions: box_unless_default(conditions),
     }
 }
 
@@ -30,7 +30,7 @@ pub fn regenerate<'a>(old_id: &str, changes: Changes<'a>) -> Request<'a> {
     Operation::Regenerate {
         old: SessionKey::of(old_id),
         new: (),
-        changes: some_box(changes),
+        changes: box_unless_default(changes),
     }
 }
 
@@ -69,16 +69,16 @@ pub fn destroy_user<'a>(user: impl Into<Cow<'a, str>>, except: Option<&str>) -> 
     }
 }
 
-/// Boxes options unless they are those of a request that has none.
-fn some_box<T: Default + PartialEq>(options: T) -> Option<Box<T>> {
+/// Boxes options, unless all have their default values.
+fn box_unless_default<T: Default + PartialEq>(options: T) -> Option<Box<T>> {
     (options != T::default()).then(|| Box::new(options))
 }
 
-/// Gives a request back whose values keep to the limits, with its data made compact.
+/// Returns the request with its data made compact, if its values keep to the limits.
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] when one does not.
+/// [`Error::Invalid`] if a value breaks a limit.
 pub fn check<'a>(mut request: Request<'a>, policy: &Policy) -> Result<Request<'a>, Error> {
     match &mut request {
         Operation::Create { user, options, .. } => {
@@ -128,8 +128,8 @@ fn check_create(options: &mut CreateOptions<'_>, policy: &Policy) -> Result<(), 
     {
         return Err(Error::invalid("ttl", format!("from 1s to {max:?}")));
     }
-    let is_off = |timeout: Duration| timeout.is_zero() || (second..=max).contains(&timeout);
-    if !options.idle_timeout.is_none_or(is_off) {
+    let is_valid = |timeout: Duration| timeout.is_zero() || (second..=max).contains(&timeout);
+    if !options.idle_timeout.is_none_or(is_valid) {
         let must_be = format!("zero, or from 1s to {max:?}");
         return Err(Error::invalid("idle_timeout", must_be));
     }
@@ -141,7 +141,7 @@ fn check_data(data: Option<&mut Cow<'_, str>>, policy: &Policy) -> Result<(), Er
     let json = data.trim_ascii();
     let compact = limits::is_json(json).then(|| limits::data(json, policy.max_data_bytes));
     match compact.flatten() {
-        // As it came.
+        // The data was compact already.
         Some(Cow::Borrowed(json)) if json.len() == data.len() => {}
         Some(compact) => *data = Cow::Owned(compact.into_owned()),
         None => {

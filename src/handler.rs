@@ -1,5 +1,5 @@
-//! The session handler, between the wire and the authority: a request becomes an operation and a reply that is pending,
-//! and the operation's outcome settles the reply.
+//! Connects the wire and the authority. The handler turns a request into an operation and a pending reply, and later
+//! settles the reply with the operation's outcome.
 
 use std::borrow::Cow;
 
@@ -8,33 +8,33 @@ use crate::id::SessionId;
 use crate::protocol::{Error, ErrorCode, ListedSession, Reply, Request};
 use crate::store::{Listed, Operation, Outcome, Outcomes, StoreError};
 
-/// Takes up requests and settles their replies.
+/// Turns requests into operations, and outcomes into replies.
 pub struct Handler {
-    /// Who carries out the operations.
+    /// Carries out the operations.
     pub authority: SessionAuthority,
-    /// How many requests were refused before they became operations.
+    /// How many requests the handler refused because they were malformed or of an unknown type.
     refused: u64,
 }
 
-/// The reply to a request that was taken up.
+/// A reply that may still need the outcome of an operation.
 pub enum PendingReply<'a> {
-    /// To `init`.
+    /// The reply to `init`.
     InitOk,
-    /// To `echo`.
+    /// The reply to `echo`, with its JSON.
     EchoOk(Cow<'a, str>),
-    /// To what is no request.
+    /// The reply to a malformed request, or to one of an unknown type.
     Refused(Error),
-    /// The outcome of an operation will settle it.
+    /// A reply that the outcome of an operation settles.
     Outcome {
         /// The operation's place in its batch.
         operation: usize,
-        /// The id that was made for it: handed out if the store agrees, forgotten if not.
+        /// The id that the authority made for the operation. The reply hands it out if the operation succeeds.
         new_id: Option<SessionId>,
     },
 }
 
 impl PendingReply<'_> {
-    /// The place of the operation that settles it.
+    /// The place of the operation that settles the reply, if it needs one.
     pub fn operation(&self) -> Option<usize> {
         match self {
             Self::Outcome { operation, .. } => Some(*operation),
@@ -44,7 +44,7 @@ impl PendingReply<'_> {
 }
 
 impl Handler {
-    /// A handler that asks `authority`.
+    /// Makes a handler that asks `authority`.
     pub fn new(authority: SessionAuthority) -> Self {
         Self {
             authority,
@@ -52,8 +52,8 @@ impl Handler {
         }
     }
 
-    /// Adds what a request asks for to `operations`.
-    pub fn take_up<'a>(
+    /// Adds the operation of a request, if it needs one, to `operations`.
+    pub fn begin<'a>(
         &mut self,
         request: Result<Request<'a>, Error>,
         operations: &mut Vec<Operation<'a>>,
@@ -73,7 +73,7 @@ impl Handler {
         }
     }
 
-    /// The reply. To be called in the order of the requests, since `stats` tells how many replies came before.
+    /// Makes the reply. Call this in the order of the requests, because `stats` counts the replies before its own.
     pub fn reply<'r>(
         &'r mut self,
         pending: &'r PendingReply<'_>,

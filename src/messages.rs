@@ -1,6 +1,8 @@
-//! Lines into messages. A message is a JSON object, usually on one line; one that a person pastes, or that a program
-//! prints prettily, stands on several. Every message gets one reply, a faulty one too, wherever somebody can be told:
-//! a peer that sends a line and waits for a line must not wait for ever.
+//! Groups lines into messages. A message is a JSON object, usually on one line. People paste messages over several
+//! lines, and some programs print them so.
+//!
+//! A faulty message also gets a reply if the node knows whom to tell, because a peer that sends a line and waits for a
+//! line must not wait forever.
 
 use tracing::warn;
 
@@ -13,11 +15,11 @@ use crate::session::Policy;
 /// How a node reads its input and forms its replies.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The longest message that is read, in bytes, its last line ending not counted. A longer one is refused.
+    /// The longest message, in bytes without its last line ending. The node refuses a longer one.
     pub max_line_bytes: usize,
-    /// The form of replies.
+    /// The form of the replies.
     pub reply_format: ReplyFormat,
-    /// Whether a request that has a field which it does not know is malformed, rather than carried out without it.
+    /// Whether the node refuses a request that has an unknown field. If false, it ignores the field.
     pub strict: bool,
 }
 
@@ -31,41 +33,42 @@ impl Default for Options {
     }
 }
 
-/// What is remembered of a stream from one batch to the next.
+/// Reads messages batch by batch, and remembers between batches what concerns the whole stream.
 pub struct MessageReader {
     policy: Policy,
     is_strict: bool,
     max_message_bytes: usize,
-    begun: Option<Begun>,
-    /// Whether a fault without a sender is answered with a bare error.
+    partial: Option<PartialMessage>,
+    /// Whether the latest readable message was a bare body, or none was readable yet. If so, a fault without a sender
+    /// gets a bare error.
     speaks_bare: bool,
-    /// Whether it always is.
+    /// Whether a fault without a sender always gets a bare error.
     always_bare: bool,
 }
 
-/// A message whose first lines have been read.
-struct Begun {
+/// A message of which the first lines have arrived.
+struct PartialMessage {
     first_line: u64,
-    /// Where it begins in the present batch.
+    /// The message's offset in the present batch, in bytes.
     start: usize,
     nesting: Nesting,
 }
 
 impl MessageReader {
-    /// A reader of messages that keep to `policy`, which are read and answered as `options` say.
+    /// Makes a reader that checks requests against `policy`.
     pub fn new(options: &Options, policy: Policy) -> Self {
         Self {
             policy,
             is_strict: options.strict,
             max_message_bytes: options.max_line_bytes,
-            begun: None,
-            // Nothing speaks against it yet, and somebody who types is told what was wrong.
+            partial: None,
+            // Until a message is readable, a person who types is the likeliest peer, and should see what was wrong.
             speaks_bare: true,
             always_bare: options.reply_format == ReplyFormat::Body,
         }
     }
 
-    /// The messages of a batch that are to be answered, in order.
+    /// Reads the messages of a batch that need an answer, in order.
     pub fn messages<'a>(&'a mut self, lines: Lines<'a>) -> Messages<'a> {
         Messages {
             reader: self,
@@ -73,10 +76,10 @@ impl MessageReader {
         }
     }
 
-    /// Reads a message that begins on the line of this number. None when nobody is to be answered.
+    /// Reads a message that begins on this line. Returns `None` if the message gets no reply.
     fn read<'a>(&mut self, first_line: u64, bytes: &'a [u8]) -> Option<Message<'a>> {
         match self.decode(bytes) {
-            Ok(incoming) => self.take(incoming),
+            Ok(incoming) => self.accept(incoming),
             Err(fault) => self.refuse(first_line, fault),
         }
     }
@@ -85,7 +88,7 @@ impl MessageReader {
         protocol::decode(bytes, &self.policy, self.is_strict)
     }
 
-    fn take<'a>(&mut self, incoming: Incoming<'a>) -> Option<Message<'a>> {
+    fn accept<'a>(&mut self, incoming: Incoming<'a>) -> Option<Message<'a>> {
         match incoming {
             Incoming::Request(message) => {
                 self.speaks_bare = message.return_address.is_bare();
@@ -98,13 +101,13 @@ impl MessageReader {
         }
     }
 
-    /// Tells the sender of a fault; where nobody can be told, says so on stderr.
+    /// Refuses a faulty message with an error to its sender. If nobody can be told, writes the fault to stderr.
     #[cold]
     fn refuse<'a>(&mut self, first_line: u64, fault: Fault<'a>) -> Option<Message<'a>> {
         let text = fault.reason.describe(first_line);
         let answers_bare = self.speaks_bare || self.always_bare;
-        let told = |address: &ReturnAddress<'_>| answers_bare || !address.is_bare();
-        let Some(return_address) = fault.return_address.filter(told) else {
+        let can_be_told = |address: &ReturnAddress<'_>| answers_bare || !address.is_bare();
+        let Some(return_address) = fault.return_address.filter(can_be_told) else {
             warn!("{text}");
             return None;
         };
@@ -115,7 +118,7 @@ impl MessageReader {
     }
 }
 
-/// The messages of a batch. To be read to the end, as its lines are.
+/// The messages of a batch, in order. Read them to the end, because the next batch continues from here.
 pub struct Messages<'a> {
     reader: &'a mut MessageReader,
     lines: Lines<'a>,
@@ -127,36 +130,37 @@ impl<'a> Iterator for Messages<'a> {
     fn next(&mut self) -> Option<Message<'a>> {
         loop {
             let Some(line) = self.lines.next() else {
-                return self.end();
+                return self.end_batch();
             };
-            let read = if self.reader.begun.is_some() {
-                self.go_on(&line)
+            let message = if self.reader.partial.is_some() {
+                self.continue_partial(&line)
             } else if line.is_cut {
                 self.too_long(line.number, line.bytes)
             } else if line.bytes.trim_ascii().is_empty() {
                 None
             } else {
                 match self.reader.decode(line.bytes) {
-                    Ok(incoming) => self.reader.take(incoming),
+                    Ok(incoming) => self.reader.accept(incoming),
                     Err(fault) => self.begin_or_refuse(&line, fault),
                 }
             };
-            if read.is_some() {
-                return read;
+            if message.is_some() {
+                return message;
             }
         }
     }
 }
 
 impl<'a> Messages<'a> {
-    /// Takes a line that is no message for the beginning of one, if it can be.
+    /// Begins a message of several lines if a line by itself is no message but can begin one. Otherwise refuses the
+    /// line.
     #[cold]
     fn begin_or_refuse(&mut self, line: &Line<'a>, fault: Fault<'a>) -> Option<Message<'a>> {
         let mut nesting = Nesting::default();
         if nesting.read(line.bytes) != Progress::Open {
             return self.reader.refuse(line.number, fault);
         }
-        self.reader.begun = Some(Begun {
+        self.reader.partial = Some(PartialMessage {
             first_line: line.number,
             start: line.start,
             nesting,
@@ -164,14 +168,14 @@ impl<'a> Messages<'a> {
         None
     }
 
-    /// Reads a line behind those that a message has begun with.
+    /// Adds a line to the partial message.
     ///
-    /// One that cannot go on with the message is read again by itself, so that a client which sends messages of one
-    /// line gets a reply to each, whatever came before.
+    /// If the line cannot continue the message, it is read again as the start of the next message. So a client that
+    /// sends one message per line gets a reply to each, whatever came before.
     #[cold]
-    fn go_on(&mut self, line: &Line<'a>) -> Option<Message<'a>> {
-        let mut begun = self.reader.begun.take()?;
-        let (first_line, start) = (begun.first_line, begun.start);
+    fn continue_partial(&mut self, line: &Line<'a>) -> Option<Message<'a>> {
+        let mut partial = self.reader.partial.take()?;
+        let (first_line, start) = (partial.first_line, partial.start);
         let with_line = self.lines.span(start, line);
         if line.is_cut || with_line.len() > self.reader.max_message_bytes {
             self.lines.unread(line);
@@ -182,9 +186,9 @@ impl<'a> Messages<'a> {
             let before = self.lines.since(start).trim_ascii_end();
             return self.reader.read(first_line, before);
         }
-        match begun.nesting.read(line.bytes) {
+        match partial.nesting.read(line.bytes) {
             Progress::Open => {
-                self.reader.begun = Some(begun);
+                self.reader.partial = Some(partial);
                 None
             }
             Progress::Whole => self.reader.read(first_line, with_line),
@@ -195,24 +199,25 @@ impl<'a> Messages<'a> {
         }
     }
 
-    /// Keeps a message that has begun for the next batch, or gives it up where no more of it can come.
-    fn end(&mut self) -> Option<Message<'a>> {
-        let mut begun = self.reader.begun.take()?;
+    /// Holds a partial message back for the next batch. If no more of it can arrive, reads it as it is.
+    fn end_batch(&mut self) -> Option<Message<'a>> {
+        let mut partial = self.reader.partial.take()?;
         match self.lines.followed_by() {
             Next::MoreLines => {
-                self.lines.hold(begun.start);
-                begun.start = 0;
-                self.reader.begun = Some(begun);
+                self.lines.hold(partial.start);
+                partial.start = 0;
+                self.reader.partial = Some(partial);
                 None
             }
-            Next::TooLong => self.too_long(begun.first_line, self.lines.since(begun.start)),
+            Next::TooLong => self.too_long(partial.first_line, self.lines.since(partial.start)),
             Next::End => {
-                let bytes = self.lines.since(begun.start).trim_ascii_end();
-                self.reader.read(begun.first_line, bytes)
+                let bytes = self.lines.since(partial.start).trim_ascii_end();
+                self.reader.read(partial.first_line, bytes)
             }
         }
     }
 
+    /// Refuses a message that is too long. `beginning` is the part of it that the reader still has.
     #[cold]
     fn too_long(&mut self, first_line: u64, beginning: &[u8]) -> Option<Message<'a>> {
         let max_bytes = self.reader.max_message_bytes;

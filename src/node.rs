@@ -1,8 +1,8 @@
-//! The loop: a read gives a batch of messages, the batch becomes operations, the store applies them as one unit,
-//! and their outcomes leave with one write.
+//! Runs the loop: read, batch, apply, write. One read yields a batch of messages, the store applies the batch as one
+//! unit, and one write sends all replies.
 //!
-//! A node is a deterministic function of its input, its clock, its id generator and its store: the same
-//! four give the same bytes. It knows no rule of a session's life and no JSON.
+//! A node is a deterministic function of its input, clock, id generator and store: if these four are the same, the
+//! replies are the same, byte for byte. The node knows no rules and no JSON.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -16,32 +16,33 @@ use crate::protocol::{self, ReturnAddress};
 use crate::session::Timestamp;
 use crate::store::Operation;
 
-/// A list of sessions may be long, so a batch is carried out list by list, and what has been replied is written when
-/// it is more than this: a peer that asks for many lists with one write must not fill the memory with them.
+/// How many bytes of replies the node may hold before it writes them. Lists of sessions may be long, so the node
+/// carries out a batch list by list: a peer that asks for many lists with one write must not fill the memory with
+/// replies.
 const MAX_REPLY_BYTES_HELD: usize = 1024 * 1024;
 
 /// Why a node stopped before its input ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The requests could not be read.
+    /// The node could not read requests.
     #[error("cannot read requests from the input (stdin)")]
     Input(#[source] io::Error),
-    /// The replies could not be written.
+    /// The node could not write replies.
     #[error("cannot write replies to the output (stdout)")]
     Output(#[source] io::Error),
 }
 
-/// A session authority on a stream of requests and a stream of replies.
+/// Answers a stream of requests with a stream of replies, by asking a session authority.
 pub struct Node {
     handler: Handler,
     options: Options,
     replies: Vec<u8>,
-    /// Of the latest batch: a good guess at the next one's.
+    /// The number of messages in the latest batch, which predicts the size of the next one.
     batch_size: usize,
 }
 
 impl Node {
-    /// A node that asks `authority`.
+    /// Makes a node that asks `authority`.
     pub fn new(authority: SessionAuthority, options: Options) -> Self {
         Self {
             handler: Handler::new(authority),
@@ -51,15 +52,14 @@ impl Node {
         }
     }
 
-    /// Answers every request that comes from `input` on `output`, until `input` ends or nobody reads
-    /// `output` any more. Whatever was taken from `input` by one read has been answered before the next.
+    /// Answers every request from `input` on `output`, until `input` ends or the reader of `output` goes away. The node
+    /// answers everything that one read yields before it reads again.
     ///
-    /// Give it raw files, not buffered ones: it reads and writes whole batches itself.
+    /// Pass raw files, not buffered ones: the node reads and writes whole batches itself.
     ///
     /// # Errors
     ///
-    /// When `input` cannot be read, or `output` cannot be written for another reason than that its reader
-    /// has gone.
+    /// If `input` cannot be read, or if `output` cannot be written although its reader is still there.
     pub fn run(&mut self, mut input: impl Read, mut output: impl Write) -> Result<(), RunError> {
         let policy = self.handler.authority.policy().clone();
         let mut lines = LineReader::new(self.options.max_line_bytes);
@@ -73,13 +73,13 @@ impl Node {
         Ok(())
     }
 
-    /// Carries out a batch, and writes the replies.
+    /// Carries out a batch, and writes its replies.
     fn answer(&mut self, messages: Messages<'_>, output: &mut impl Write) -> io::Result<()> {
         let now = self.handler.authority.now();
         let mut pending = Vec::with_capacity(self.batch_size);
         let mut operations = Vec::with_capacity(self.batch_size);
         for message in messages {
-            let reply = self.handler.take_up(message.request, &mut operations);
+            let reply = self.handler.begin(message.request, &mut operations);
             pending.push((message.return_address, reply));
             if let Some(Operation::List { .. }) = operations.last() {
                 self.carry_out(now, &pending, &operations);
@@ -104,7 +104,7 @@ impl Node {
     ) {
         let mut place = 0;
         let source = |operation| {
-            // Events come in the order of their operations.
+            // The audit asks in the order of the operations, so the search never has to go back.
             while pending.get(place)?.1.operation() < Some(operation) {
                 place += 1;
             }

@@ -1,5 +1,5 @@
-//! The audit: what happened to sessions, one JSON object a line, for whoever has to know who logged in from
-//! where and when a session ended (OWASP ASVS 5.0, chapter V16). It never holds a session id.
+//! Writes session events, one JSON object per line, for operators who must know who logged in, from where, and when a
+//! session ended (OWASP ASVS 5.0, chapter V16). The audit never contains a session id.
 
 use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
@@ -12,8 +12,8 @@ use crate::outage::{Outage, Turn};
 use crate::session::Timestamp;
 use crate::store::{Event, EventKind, Outcomes, Reason, Record};
 
-/// Writes events as they happen. What cannot be written is reported and given up: the audit never keeps a
-/// reply back.
+/// Writes the events of each batch. If a write fails, the audit reports that and drops the events, so that no reply
+/// waits for it.
 pub struct Audit {
     output: Box<dyn Write + Send>,
     record: Record,
@@ -24,7 +24,7 @@ pub struct Audit {
 /// A line of the audit.
 #[derive(Serialize)]
 struct Entry<'a> {
-    /// RFC 3339, in UTC.
+    /// The time in the format of RFC 3339, in UTC.
     time: String,
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,13 +35,14 @@ struct Entry<'a> {
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     handle: Option<String>,
-    /// Who sent the request, as it came.
+    /// The sender's name, as the request gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     src: Option<&'a RawValue>,
 }
 
 impl Audit {
-    /// An audit of what `record` asks for. Give it an unbuffered writer: it writes the events of a batch at once.
+    /// Makes an audit of the events that `record` selects. Pass an unbuffered writer, because the audit writes the
+    /// events of a batch with one write.
     pub fn new(output: Box<dyn Write + Send>, record: Record) -> Self {
         Self {
             output,
@@ -51,13 +52,13 @@ impl Audit {
         }
     }
 
-    /// What it has to be told.
+    /// Which events the audit writes.
     pub fn record(&self) -> Record {
         self.record
     }
 
-    /// Writes the events of a batch. `src_of` gives the JSON text of the name of who asked for
-    /// an operation; it is asked in the order of the operations.
+    /// Writes the events of a batch. `src_of` returns the JSON text of the sender's name for the operation at a place.
+    /// The audit calls it in the order of the operations.
     pub fn write<'s>(
         &mut self,
         now: Timestamp,
@@ -71,7 +72,7 @@ impl Audit {
         let time = humantime::format_rfc3339_millis(time).to_string();
         self.lines.clear();
         if self.outage.lasts() {
-            // What failed may have left half a line.
+            // The failed write may have left half a line.
             self.lines.push(b'\n');
         }
         for event in outcomes.events() {

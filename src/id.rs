@@ -1,6 +1,6 @@
-//! Session ids: the secrets that users carry, and the generator that makes them.
+//! Defines session ids, which are secrets, and their generator.
 //!
-//! An id exists in the node only from its making until it is written into the one reply that hands it out.
+//! The node holds an id only from its creation until the one reply that hands it out.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::session::SessionKey;
 
-/// How session ids look.
+/// The format of session ids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IdFormat {
     /// A version 4 UUID (RFC 9562): 36 characters, 122 random bits.
@@ -22,11 +22,11 @@ pub enum IdFormat {
 const UUID_LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
 const TOKEN_LENGTH: usize = 43;
 
-/// A session id that has just been made: a secret, on its way to its user.
+/// A new session id: a secret on its way to its user.
 ///
-/// It is neither `Debug` nor `Display`, so that it cannot end up in a log by accident, and it cannot be
-/// cloned: [`SessionId::expose`] is the one way to its text, for the encoder of the reply, and everybody else
-/// makes do with [`SessionId::key`].
+/// The type is neither `Debug` nor `Display`, so that no id ends up in a log by accident, and it is not `Clone`. Only
+/// [`SessionId::expose`] returns the text, for the reply or the cookie that hands it out. Everything else uses
+/// [`SessionId::key`].
 ///
 /// ```compile_fail,E0277
 /// fn shown<T: std::fmt::Debug>() {}
@@ -38,31 +38,31 @@ pub struct SessionId {
 }
 
 impl SessionId {
-    /// What stores keep in place of the id.
+    /// The key that stands for the id in a store.
     pub fn key(&self) -> SessionKey {
         SessionKey::of(self.expose())
     }
 
-    /// The id's text: the secret itself.
+    /// The id's text, which is the secret.
     pub fn expose(&self) -> &str {
         str::from_utf8(&self.text[..usize::from(self.length)])
             .expect("a generated id is made of ASCII characters")
     }
 }
 
-/// Makes session ids from a cryptographically secure generator (`ChaCha12`) that is held by the process, so
-/// that an id costs no system call.
+/// Makes session ids with a cryptographically secure generator (`ChaCha12`). The generator runs in this process, so an
+/// id costs no system call.
 pub struct IdGenerator {
     format: IdFormat,
     random: StdRng,
 }
 
 impl IdGenerator {
-    /// A generator seeded by the operating system.
+    /// Makes a generator with a seed from the operating system.
     ///
     /// # Errors
     ///
-    /// When the operating system has no randomness to give.
+    /// If the operating system supplies no randomness.
     pub fn from_system(format: IdFormat) -> Result<Self, rand::rngs::SysError> {
         Ok(Self {
             format,
@@ -70,8 +70,8 @@ impl IdGenerator {
         })
     }
 
-    /// A generator that makes the same ids for the same seed: for replaying a transcript in a test, never
-    /// for real sessions.
+    /// Makes a generator that makes the same ids for the same seed. For replaying a transcript in a test, never for
+    /// real sessions.
     pub fn from_seed(format: IdFormat, seed: [u8; 32]) -> Self {
         Self {
             format,
@@ -79,7 +79,7 @@ impl IdGenerator {
         }
     }
 
-    /// A new id, never seen before and not to be guessed.
+    /// Makes a new id, which is unique and which nobody can guess.
     pub fn generate(&mut self) -> SessionId {
         let mut text = [0; TOKEN_LENGTH];
         let length = match self.format {

@@ -1,46 +1,46 @@
-//! What a field of a session may hold: limits that the wire and the typed interface share.
+//! Says what a name and the data of a session may be. The same limits apply on the wire and to Rust programs.
 
 use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
-/// The longest user name and the longest binding, in bytes of UTF-8: room for any user name or e-mail address, and a
-/// bound on what a session costs.
+/// The longest user name and the longest binding, in bytes of UTF-8. Any user name or e-mail address fits, and the
+/// memory of a session is bounded.
 pub const MAX_STRING_BYTES: usize = 256;
 
-/// How many sessions a list may show, and how many it shows if the request does not say.
+/// The largest limit that a request for a list may set.
 pub const MAX_LIST_LIMIT: usize = 1000;
+/// How many sessions a list shows if the request sets no limit.
 pub const DEFAULT_LIST_LIMIT: usize = 100;
 
-/// Whether a user name, or a binding, is neither empty nor too long.
+/// Whether a user name or a binding has an allowed length.
 pub fn is_short(text: &str) -> bool {
     (1..=MAX_STRING_BYTES).contains(&text.len())
 }
 
-/// The compact form of an object that a session may hold as its data; none if `json`, which has to be JSON, is anything
-/// else.
-pub fn data(json: &str, max_bytes: usize) -> Option<Cow<'_, str>> {
+/// Returns the compact form of `json`, which must be valid JSON; `None` if a session may not hold it as data.
+pub fn compact_data(json: &str, max_bytes: usize) -> Option<Cow<'_, str>> {
     Some(json)
         .filter(|json| json.starts_with('{') && is_text(json))
         .map(compact)
         .filter(|json| json.len() <= max_bytes)
 }
 
-/// What [`data`] asks for.
+/// What data must be, as an error text says it. See [`compact_data`].
 pub fn data_must_be(max_bytes: usize) -> String {
     format!("a JSON object of at most {max_bytes} bytes, without lone surrogates")
 }
 
-/// Whether `text` is JSON, with nothing around it.
+/// Whether `text` is one JSON value.
 pub fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// Whether the JSON text of a value has no string with a lone surrogate (`"\ud800"`): the grammar allows them, and
-/// many parsers do not.
+/// Whether no string in the JSON text of a value has a lone surrogate (`"\ud800"`). The grammar of JSON allows lone
+/// surrogates, but many parsers reject them.
 pub fn is_text(json: &str) -> bool {
     let mut rest = json;
-    // The first half of a pair, if it was the character before.
+    // Whether the previous character was the first half of a surrogate pair.
     let mut high = false;
     while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
         if high && at > 0 {
@@ -61,8 +61,8 @@ pub fn is_text(json: &str) -> bool {
     !high
 }
 
-/// The same JSON without the white space between its tokens, which a peer may have put there, a carriage
-/// return even, but which a compact reply of one line has no room for.
+/// Removes the white space between the tokens of `json`. It may include line endings, and a reply must stay on one
+/// line.
 pub fn compact(json: &str) -> Cow<'_, str> {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
     if !json.as_bytes().iter().any(is_space) {

@@ -139,7 +139,7 @@ fn check_create(options: &mut CreateOptions<'_>, policy: &Policy) -> Result<(), 
 fn check_data(data: Option<&mut Cow<'_, str>>, policy: &Policy) -> Result<(), Error> {
     let Some(data) = data else { return Ok(()) };
     let json = data.trim_ascii();
-    let compact = limits::is_json(json).then(|| limits::data(json, policy.max_data_bytes));
+    let compact = limits::is_json(json).then(|| limits::compact_data(json, policy.max_data_bytes));
     match compact.flatten() {
         // The data was compact already.
         Some(Cow::Borrowed(json)) if json.len() == data.len() => {}

@@ -1,11 +1,11 @@
-//! From a reply to a line of compact JSON.
+//! Encodes a reply as a line of compact JSON.
 
 use super::{ListedSession, Reply, ReplyFormat, ReturnAddress};
 use crate::authority::Stats;
 use crate::session::Timestamp;
 
-/// Appends the line that carries `reply` to the sender of a request, with its line ending. Here moments become
-/// seconds: whole ones, and those that are left are counted from `now`.
+/// Appends a line with `reply`, addressed to the sender of the request, to `out`. Points in time become whole Unix
+/// seconds; remaining times become whole seconds from `now`.
 pub fn encode(
     to: &ReturnAddress<'_>,
     format: ReplyFormat,
@@ -38,7 +38,7 @@ pub fn encode(
 }
 
 impl Reply<'_> {
-    /// The body as far as its type.
+    /// The beginning of the body, up to and including the type.
     fn opening(&self) -> &'static str {
         match self {
             Reply::InitOk => r#"{"type":"init_ok""#,
@@ -159,7 +159,7 @@ fn put_stats(out: &mut Vec<u8>, stats: &Stats) {
     }
 }
 
-/// A field with a number: `name` is all of its JSON text before the number.
+/// Appends a field with a number. `name` is the JSON text that precedes the number, with comma, quotes and colon.
 fn put_count(out: &mut Vec<u8>, name: &str, count: u64) {
     put(out, name);
     put(out, itoa::Buffer::new().format(count));
@@ -172,11 +172,12 @@ fn put_data(out: &mut Vec<u8>, data: Option<&str>) {
     }
 }
 
-/// Text that is JSON already.
+/// Appends text that is already JSON.
 fn put(out: &mut Vec<u8>, json: &str) {
     out.extend_from_slice(json.as_bytes());
 }
 
+/// Appends text as a JSON string.
 fn put_string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("a string can be written to memory");
 }

@@ -1,5 +1,5 @@
-//! From the fields of a message to its request: what each request needs, and what is said of a field that is not as it
-//! must be.
+//! Reads a request from the fields of a message: checks the fields that each type of request needs, and reports a field
+//! that is not what it must be.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -12,7 +12,7 @@ use crate::limits::{self, DEFAULT_LIST_LIMIT, MAX_LIST_LIMIT, MAX_STRING_BYTES, 
 use crate::session::{Binding, Handle, Policy, SessionKey};
 use crate::store::{Changes, Conditions, CreateOptions, Operation};
 
-/// The types of request that [`read_request`] knows, each with the fields that it knows beside `type` and `msg_id`.
+/// The types of request that [`read_request`] knows, with their fields. All requests also know `type` and `msg_id`.
 pub(super) const REQUESTS: [(&str, &[&str]); 11] = [
     (
         "create_session",
@@ -33,11 +33,11 @@ pub(super) const REQUESTS: [(&str, &[&str]); 11] = [
     ("echo", &["echo"]),
 ];
 
-/// What the fields of a message say.
+/// Reads a message from its fields.
 ///
 /// # Errors
 ///
-/// When they name no sender, and are not a bare body either.
+/// If the fields form neither an envelope with a sender and a receiver nor a bare body.
 pub(super) fn read_message<'a>(
     message: &MessageFields<'a>,
     policy: &Policy,
@@ -157,7 +157,6 @@ fn read_echo(field: Field<'_>) -> Result<Request<'_>, Error> {
     })
 }
 
-/// Whether none of the fields is there.
 fn are_absent(fields: &[Field<'_>]) -> bool {
     fields.iter().all(|field| field.is_absent())
 }
@@ -216,7 +215,7 @@ fn read_list<'a>(body: &Fields<'a>) -> Result<Operation<'a, ()>, Error> {
     })
 }
 
-/// By id, or by user and handle.
+/// Reads a request that names the session by its id, or by its user and handle.
 fn read_destroy<'a>(body: &Fields<'a>) -> Result<Operation<'a, ()>, Error> {
     if body.handle.is_absent() {
         return Ok(Operation::Destroy {
@@ -234,7 +233,7 @@ fn read_destroy<'a>(body: &Fields<'a>) -> Result<Operation<'a, ()>, Error> {
     })
 }
 
-/// Reads a field that need not be there.
+/// Reads a field that may be absent.
 fn optional<'a, T>(
     field: Field<'a>,
     read: impl FnOnce(Field<'a>) -> Result<T, Error>,
@@ -260,7 +259,7 @@ fn optional_data<'a>(
     optional(field, |field| data(field, name, policy))
 }
 
-/// Reads `false` where there is nothing.
+/// Reads `true` or `false`. An absent field counts as `false`.
 fn optional_boolean(field: Field<'_>, name: &str) -> Result<bool, Error> {
     let read = |field: Field<'_>| {
         field
@@ -284,14 +283,16 @@ fn optional_natural(
     })
 }
 
-/// Requires an object of bounded size.
+/// Reads data: an object of bounded size.
 fn data<'a>(field: Field<'a>, name: &str, policy: &Policy) -> Result<Cow<'a, str>, Error> {
     let max_bytes = policy.max_data_bytes;
-    let data = field.json().and_then(|json| limits::data(json, max_bytes));
+    let data = field
+        .json()
+        .and_then(|json| limits::compact_data(json, max_bytes));
     data.ok_or_else(|| must_be(field, name, &limits::data_must_be(max_bytes)))
 }
 
-/// Requires a string of 1 to 256 bytes.
+/// Reads a string of 1 to [`MAX_STRING_BYTES`] bytes.
 fn string<'a>(field: Field<'a>, name: &str) -> Result<Cow<'a, str>, Error> {
     let text = field.string().filter(|text| limits::is_short(text));
     text.ok_or_else(|| {
@@ -300,21 +301,22 @@ fn string<'a>(field: Field<'a>, name: &str) -> Result<Cow<'a, str>, Error> {
     })
 }
 
-/// Requires a string, which is taken for an id. Here ids turn into keys: nobody behind the decoder sees one.
+/// Reads an id, and returns its key, so that nobody behind the decoder sees an id.
 fn key(field: Field<'_>, name: &str) -> Result<SessionKey, Error> {
     any_string(field, name).map(|id| SessionKey::of(&id))
 }
 
-/// Requires a string of any length and form: one that is no id, or no handle, is simply no live session's.
+/// Reads a string of any length and form. A string that cannot be an id or a handle causes no error: it names no live
+/// session.
 fn any_string<'a>(field: Field<'a>, name: &str) -> Result<Cow<'a, str>, Error> {
     field
         .string()
-        // One that is not even text (lone surrogates) stands for itself, as its JSON text with its quotes.
+        // A string with a lone surrogate is not text. Its JSON text, with the quotes, stands for it.
         .or_else(|| field.string_json().map(Cow::Borrowed))
         .ok_or_else(|| must_be(field, name, "a string"))
 }
 
-/// Requires an array of strings.
+/// Checks that a field is an array of strings.
 fn strings(field: Field<'_>, name: &str) -> Result<(), Error> {
     match field.json().map(serde_json::from_str::<Vec<Cow<'_, str>>>) {
         Some(Ok(_)) => Ok(()),
@@ -322,7 +324,7 @@ fn strings(field: Field<'_>, name: &str) -> Result<(), Error> {
     }
 }
 
-/// What to say of a field that is not as it must be.
+/// Makes the error for a field that is not what it must be.
 #[cold]
 fn must_be(field: Field<'_>, name: &str, what: &str) -> Error {
     Error::malformed(if field.is_repeated() {

@@ -1,5 +1,5 @@
-//! The wire: a JSON object a message, in and out. Bytes become typed [`Request`]s in [`decode()`], and
-//! typed [`Reply`]s become bytes in [`encode()`]. Knows no store and no rule of a session's life.
+//! Translates between the wire and typed values: [`decode()`] turns bytes into a [`Request`], and [`encode()`] turns a
+//! [`Reply`] into bytes. Each message is one JSON object. The module knows no store and no rules.
 
 mod decode;
 mod encode;
@@ -24,41 +24,41 @@ use crate::id::SessionId;
 use crate::session::{Handle, Lifetime, Timestamp};
 use crate::store::Operation;
 
-/// The form in which requests are answered.
+/// The form of the replies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReplyFormat {
-    /// As they came: an envelope with an envelope, a bare body with a bare body.
+    /// The form of the request: an envelope gets an envelope, a bare body gets a bare body.
     #[default]
     Envelope,
-    /// Every request with a bare body.
+    /// Always a bare body.
     Body,
 }
 
-/// What a peer sends.
+/// A readable message from a peer.
 pub enum Incoming<'a> {
-    /// A message that is to be answered.
+    /// A message that gets a reply.
     Request(Message<'a>),
-    /// Somebody's reply, which asks for nothing.
+    /// A reply, which the node never answers.
     Reply {
-        /// Whether it came without an envelope.
+        /// Whether the reply came without an envelope.
         is_bare: bool,
     },
 }
 
-/// What a message asks, and whom to answer.
+/// A request, and where its reply goes.
 pub struct Message<'a> {
-    /// How to address the reply.
+    /// The address of the reply.
     pub return_address: ReturnAddress<'a>,
-    /// The request, or why it is none.
+    /// The request, or the error if it is malformed or of an unknown type.
     pub request: Result<Request<'a>, Error>,
 }
 
-/// What of a message a reply needs, to find its way to the request. Kept as the JSON text that came, so that
-/// it goes back unchanged.
+/// The parts of a message that lead its reply back to the sender. They keep their JSON text, so that the reply repeats
+/// them unchanged.
 pub struct ReturnAddress<'a> {
-    /// The request's sender and receiver; none when it came without an envelope.
+    /// The sender and the receiver; `None` if the message has no envelope, or none that can be read.
     envelope: Option<Envelope<'a>>,
-    /// The request's number; none when it had none, or none that can be read.
+    /// The message's number; `None` if it has none, or none that can be read.
     msg_id: Option<Cow<'a, str>>,
 }
 
@@ -68,7 +68,7 @@ struct Envelope<'a> {
 }
 
 impl ReturnAddress<'_> {
-    /// Whether the request came without an envelope, or its envelope could not be read.
+    /// Whether the message has no envelope, or none that can be read.
     pub fn is_bare(&self) -> bool {
         self.envelope.is_none()
     }
@@ -79,110 +79,110 @@ impl ReturnAddress<'_> {
     }
 }
 
-/// A request, checked in form: what it asks may still turn out not to exist.
+/// A well-formed request. The session that it names may still not exist.
 #[derive(PartialEq, Eq)]
 pub enum Request<'a> {
-    /// Maelstrom's greeting.
+    /// `init`, which Maelstrom sends first.
     Init,
-    /// Maelstrom's `echo` workload: any JSON, to be sent back.
+    /// `echo`, a workload of Maelstrom: the reply returns the JSON.
     Echo {
-        /// Compact JSON.
+        /// The JSON of the request's `echo`, made compact.
         json: Cow<'a, str>,
     },
-    /// Something that is to be done to sessions.
+    /// A request about sessions.
     Sessions(Operation<'a, ()>),
 }
 
 /// A reply.
 pub enum Reply<'a> {
-    /// To `init`.
+    /// The reply to `init`.
     InitOk,
-    /// To `echo`.
+    /// The reply to `echo`.
     EchoOk {
-        /// Compact JSON.
+        /// The JSON of the request's `echo`, made compact.
         json: &'a str,
     },
-    /// A session began.
+    /// The session was created.
     SessionCreated {
-        /// The one copy of its id.
+        /// The only copy of the session's id.
         session_id: &'a SessionId,
-        /// When it ends.
+        /// When the session ends if it is not used again.
         expires_at: Timestamp,
     },
-    /// A session is live.
+    /// The session is live and meets the conditions.
     SessionValid {
-        /// Whose it is.
+        /// The name of the session's user.
         user_id: &'a str,
-        /// When it ends if it is not used again.
+        /// When the session ends if it is not used again.
         expires_at: Timestamp,
-        /// What is kept in it: a JSON object.
+        /// The application's data: a JSON object.
         data: Option<&'a str>,
     },
-    /// A session is live, but its user has to authenticate again.
+    /// The session is live, but its user must authenticate again.
     ReauthenticationRequired {
-        /// Whose it is.
+        /// The name of the session's user.
         user_id: &'a str,
-        /// How many seconds ago they did, rounded up.
+        /// How many seconds ago the user authenticated, rounded up.
         auth_age: u64,
     },
-    /// No live session has the id that was presented.
+    /// No live session has the presented id, or the binding is wrong.
     SessionInvalid,
-    /// A session has a new id.
+    /// The session has a new id.
     SessionRegenerated {
-        /// The one copy of its id.
+        /// The only copy of the new id.
         new_session_id: &'a SessionId,
     },
-    /// What is kept in a session was replaced.
+    /// The session has its new data.
     SessionUpdated,
-    /// A user's sessions.
+    /// The sessions of a user.
     SessionList {
-        /// Oldest first.
+        /// The sessions, the oldest first.
         sessions: Vec<ListedSession<'a>>,
-        /// Whether there are more.
+        /// Whether the limit left some sessions out.
         more: bool,
     },
-    /// A session has ended, or had already.
+    /// The session has ended, or no such session was live.
     SessionDestroyed,
-    /// A user's sessions have ended.
+    /// All sessions of the user have ended, except one that the request may have kept.
     UserSessionsDestroyed {
-        /// How many there were.
+        /// How many live sessions ended.
         count: u64,
     },
-    /// Everybody's sessions have ended.
+    /// All sessions of all users have ended.
     AllSessionsDestroyed {
-        /// How many there were.
+        /// How many live sessions ended.
         count: u64,
     },
-    /// Counts.
+    /// The counts of the store and of the node.
     Stats(Stats),
-    /// The request was not carried out.
+    /// The request failed or was refused.
     Error(Cow<'a, Error>),
 }
 
 /// A session in a list.
 pub struct ListedSession<'a> {
-    /// Its name for showing.
+    /// The session's handle, which is safe to display.
     pub handle: Handle,
-    /// Its times.
+    /// The session's times.
     pub lifetime: Lifetime,
-    /// What is kept in it: a JSON object.
+    /// The application's data: a JSON object.
     pub data: Option<&'a str>,
-    /// Whether it is the asker's own.
+    /// Whether the session is the caller's own.
     pub is_current: bool,
 }
 
-/// Why a request was not carried out: a code that programs read and a sentence that people read.
+/// Why a request failed or was refused: a code for programs and a text for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     /// One of Maelstrom's error codes.
     pub code: ErrorCode,
-    /// Names the request, the field and what it must be. Never repeats a value of the request, which could
+    /// What was wrong. The text may name a type of request and a field, but never repeats a value, because a value may
     /// be a session id.
     pub text: Cow<'static, str>,
 }
 
 impl Error {
-    /// An error of this `code` that says `text`.
+    /// Makes an error.
     pub fn new(code: ErrorCode, text: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,
@@ -195,14 +195,14 @@ impl Error {
     }
 }
 
-/// The error codes of Maelstrom's protocol that this node uses.
+/// The error codes that the node uses, from Maelstrom's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCode {
     /// The node does not know this type of request.
     NotSupported = 10,
-    /// The request surely had no effect; it may succeed later.
+    /// The request certainly had no effect, and may succeed later.
     TemporarilyUnavailable = 11,
-    /// The request is not of the form that its type asks for.
+    /// The message is faulty, or a field of the request is not what it must be.
     MalformedRequest = 12,
     /// The store failed, and the request may have taken effect.
     Crash = 13,

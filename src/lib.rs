@@ -1,5 +1,5 @@
-//! Server-side login sessions: created, validated, regenerated and destroyed by one authority, in this process or in
-//! one of its own.
+//! Server-side login sessions. One authority creates, validates, regenerates and destroys them, in a Rust program or in
+//! a process of its own.
 //!
 //! ```
 //! use session_node::SessionAuthority;
@@ -11,29 +11,29 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`SessionAuthority`] is the typed interface. Its builder takes a store from [`store`], in memory, in a file or on
-//! Redis, and the module says how to write another. With the feature `async`, the tasks of a server share one through
-//! an `AuthorityHandle`.
+//! [`SessionAuthority`] is the typed interface. Its builder accepts any store: sessions live in memory, in a file, on
+//! Redis, or in a store of your own, which the module [`store`] explains. With the feature `async`, the tasks of a
+//! server share an authority through an `AuthorityHandle`.
 //!
-//! A [`Node`] puts an authority on a stream of JSON requests and a stream of replies. The binary `session-node` runs
-//! one on standard input and output.
+//! A [`Node`] answers a stream of JSON requests with a stream of replies. The binary `session-node` runs a node on
+//! standard input and output.
 //!
-//! # The map
+//! # The modules
 //!
-//! Bytes in, one batch, bytes out. A batch goes down this list and back up:
+//! Bytes in, one batch, bytes out. A batch passes down this list and back up:
 //!
-//! - `node`: the loop. Reads, batches, writes.
-//! - `lines`: bytes into lines, in bounded memory.
-//! - `messages`: lines into messages, one reply to each.
-//! - `protocol`: messages into typed requests, typed replies into lines.
-//! - `handler`: requests into operations, outcomes into replies.
-//! - [`authority`]: carries out operations, as a batch for the node and one by one for a program. Makes ids (`id`).
-//! - [`store`]: the contract of a store, the rules of a session's life, and the stores.
-//! - [`session`]: what a session is, and the policy for all of them.
-//! - `audit`: what happened to sessions, for those who have to know.
-//! - [`clock`]: the time.
+//! - `node` runs the loop: read, batch, apply, write.
+//! - `lines` splits bytes into lines, in bounded memory.
+//! - `messages` groups lines into messages.
+//! - `protocol` decodes messages into typed requests, and encodes typed replies into lines.
+//! - `handler` turns requests into operations, and outcomes into replies.
+//! - [`authority`] makes ids (`id`) and carries out operations: batches for the node, single calls for a Rust program.
+//! - [`store`] defines the contract of a store, and holds the rules and the stores.
+//! - [`session`] defines times, keys, handles, bindings and the policy.
+//! - `audit` writes session events.
+//! - [`clock`] tells the time.
 
-/// The README's Rust is compiled and run.
+/// Makes the documentation tests compile and run the Rust code of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,6 +1,6 @@
-//! Wires arguments, store and node together, and turns what happens into exit codes: 0 when the input ended,
-//! the reader of the replies went away or a signal came; 1 when a stream or the system failed; 2 when the
-//! command line is wrong.
+//! Wires configuration, store and node together, and sets the exit code: 0 if the input ended, the reader of the
+//! replies went away, or a signal arrived; 1 if a stream, the store or the system failed; 2 if the command line is
+//! wrong.
 
 mod audit_file;
 mod cli;
@@ -29,11 +29,11 @@ use crate::audit_file::AuditFile;
 use crate::cli::{Config, StoreConfig};
 use crate::stop::{Stopped, UntilSignal};
 
-/// What a person at a terminal reads first.
+/// The first text that a person at a terminal reads.
 const HINT: &str = "session-node: type or paste one JSON object, on one line or over several, such as \
                     {\"type\":\"create_session\",\"user_id\":\"alice\"}; Ctrl-D ends\n";
-/// By how much a store may be ahead of the system's clock before it is worth a warning: more than the clocks of
-/// machines differ by that keep them set.
+/// How far a store's time may be ahead of the system's clock before the node warns. Clocks of machines that synchronise
+/// them differ by less.
 const MUCH_AHEAD: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
@@ -90,7 +90,8 @@ fn run(config: &Config) -> anyhow::Result<()> {
     }
     let mut node = Node::new(authority, config.options);
 
-    // The descriptors themselves: std's own handles would cut batches into pieces of 8 KiB, or of a line.
+    // The node needs the descriptors themselves, because the handles of std would cut batches into pieces of 8 KiB or
+    // of one line.
     let input = io::stdin().as_fd().try_clone_to_owned().map(File::from);
     let input = UntilSignal::new(input.context("cannot use standard input")?, move || {
         audit_file.iter().for_each(AuditFile::reopen);

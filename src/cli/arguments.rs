@@ -1,4 +1,4 @@
-//! The command line as clap reads it. Each value is checked by itself; `config` checks them together.
+//! Parses the command line with clap, and checks each value by itself. `config` checks the values together.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -187,7 +187,7 @@ const EXAMPLE: &str = r#"Example:
 Exit status: 0 if stdin ended, the reader of stdout went away, or SIGTERM or SIGINT arrived;
 1 if a stream or the store failed; 2 if the command line is wrong."#;
 
-/// A [`duration`], or 0.
+/// Parses a [`duration`], or 0.
 fn duration_or_zero(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
@@ -195,7 +195,7 @@ fn duration_or_zero(text: &str) -> Result<Duration, String> {
     duration(text).map_err(|expected| format!("{expected}, or 0"))
 }
 
-/// A number of whole seconds, or numbers with units.
+/// Parses a number of whole seconds, or numbers with units.
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed = match text.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),

@@ -1,4 +1,4 @@
-//! What the command line asks for, checked as a whole.
+//! Checks the values of the command line together, and builds the configuration.
 
 use std::path::PathBuf;
 
@@ -13,44 +13,44 @@ use super::store::StoreConfig;
 
 /// How to run the node.
 pub struct Config {
-    /// Where sessions are kept.
+    /// The store that keeps the sessions.
     pub store: StoreConfig,
-    /// The rules that are the same for all sessions.
+    /// The rules that apply to all sessions.
     pub policy: Policy,
-    /// The sessions that exist at the start.
+    /// The sessions to create at the start.
     pub preloads: Vec<Preload>,
-    /// How session ids look.
+    /// The format of session ids.
     pub id_format: IdFormat,
     /// How the node reads its input and forms its replies.
     pub options: Options,
-    /// Where session events go, if anywhere.
+    /// Which session events the audit writes, and where, if at all.
     pub audit: Option<AuditConfig>,
-    /// What is said on stderr.
+    /// The least severe level that the node reports on stderr.
     pub log: Level,
 }
 
-/// A session that exists at the start.
+/// A session to create at the start.
 pub struct Preload {
-    /// Its id. Not secret, since it stood on a command line, and still never shown.
+    /// The session's id. Other users can read it on the command line, but the node still never shows it.
     pub id: String,
-    /// Whose it is.
+    /// The name of the session's user.
     pub user: String,
 }
 
-/// What is audited, and where to.
+/// Which session events the audit writes, and where.
 pub struct AuditConfig {
     /// A file, or `-` for stderr.
     pub path: PathBuf,
-    /// What is recorded.
+    /// Which events the audit writes.
     pub record: Record,
 }
 
 impl Config {
-    /// Holds the values against each other.
+    /// Checks the values against each other.
     ///
     /// # Errors
     ///
-    /// What is wrong, without an id of `--preload` or a password of `--store`.
+    /// A message that says what is wrong, and repeats neither an id of `--preload` nor a password of `--store`.
     pub fn check(arguments: Arguments) -> Result<Self, String> {
         let policy = policy(&arguments);
         policy.check().map_err(|error| match error {

@@ -1,12 +1,13 @@
-//! What is said of a wrong command line. clap repeats what it did not expect, and that may be an id or a password.
+//! Makes the message about a wrong command line. The texts of clap repeat wrong values, which may be ids or passwords,
+//! so this module hides the values.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
 
-/// Stands for a value that is not repeated.
+/// Replaces a value in a message.
 const HIDDEN: &str = "…";
 
-/// The message for whoever wrote the command line or the variables, without anything of theirs but names of options.
+/// Makes a message that repeats nothing of the command line and the environment but names of options.
 pub fn message(mut error: Error, command: &mut Command) -> String {
     if let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg)
         && error.kind() == ErrorKind::UnknownArgument
@@ -17,7 +18,7 @@ pub fn message(mut error: Error, command: &mut Command) -> String {
         error = command.error(ErrorKind::UnknownArgument, text);
     }
     if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
-        // For clap, an empty one says that there was none.
+        // An empty value tells clap that the value is missing.
         && !value.is_empty()
     {
         let hidden = ContextValue::String(HIDDEN.into());
@@ -26,8 +27,8 @@ pub fn message(mut error: Error, command: &mut Command) -> String {
     error.render().to_string()
 }
 
-/// Whether this looks like an option, perhaps mistyped, and like no id: ids have digits or capital letters.
+/// Whether an argument looks like an option, perhaps a mistyped one. An id does not: it has digits or capital letters.
 fn is_name_of_option(argument: &str) -> bool {
-    let is_of_name = |byte: u8| byte == b'-' || byte.is_ascii_lowercase();
-    argument.starts_with('-') && argument.bytes().all(is_of_name)
+    let is_in_names = |byte: u8| byte == b'-' || byte.is_ascii_lowercase();
+    argument.starts_with('-') && argument.bytes().all(is_in_names)
 }

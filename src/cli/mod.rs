@@ -1,4 +1,4 @@
-//! The command line and the environment, read once into a [`Config`]. Nothing here acts on it.
+//! Reads the command line and the environment once, into a [`Config`].
 
 mod arguments;
 mod config;
@@ -16,12 +16,12 @@ use self::arguments::Arguments;
 pub use self::config::Config;
 pub use self::store::StoreConfig;
 
-/// Reads the command line and the environment. Where only help or version was asked for, prints it and ends the
-/// process.
+/// Reads the command line and the environment. If the command line asks for help or for the version, prints that and
+/// ends the process.
 ///
 /// # Errors
 ///
-/// When they are wrong: what to tell whoever wrote them.
+/// A message for the operator, if the command line or the environment is wrong.
 pub fn read() -> Result<Config, String> {
     let config = Arguments::try_parse().and_then(|arguments| {
         Config::check(arguments)

@@ -1,11 +1,11 @@
-//! The options whose value is one of a few names.
+//! Defines the names that options accept as values.
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use session_node::session::{OnReuse, OnUserLimit};
 use session_node::{IdFormat, ReplyFormat};
 
-/// The levels of `tracing`, as the command line names them.
+/// The levels of `tracing`, with their names on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LogLevel {
     Error,
@@ -14,7 +14,7 @@ pub enum LogLevel {
     Debug,
 }
 
-/// The library's [`IdFormat`], as the command line names it.
+/// The library's [`IdFormat`], with its names on the command line.
 #[derive(Clone, Copy, Debug)]
 pub struct IdFormatName(pub IdFormat);
 
@@ -33,7 +33,7 @@ impl ValueEnum for IdFormatName {
     }
 }
 
-/// The library's [`OnUserLimit`], as the command line names it.
+/// The library's [`OnUserLimit`], with its names on the command line.
 #[derive(Clone, Copy, Debug)]
 pub struct OnUserLimitName(pub OnUserLimit);
 
@@ -54,7 +54,7 @@ impl ValueEnum for OnUserLimitName {
     }
 }
 
-/// The library's [`OnReuse`], as the command line names it.
+/// The library's [`OnReuse`], with its names on the command line.
 #[derive(Clone, Copy, Debug)]
 pub struct OnReuseName(pub OnReuse);
 
@@ -75,7 +75,7 @@ impl ValueEnum for OnReuseName {
     }
 }
 
-/// The library's [`ReplyFormat`], as the command line names it.
+/// The library's [`ReplyFormat`], with its names on the command line.
 #[derive(Clone, Copy, Debug)]
 pub struct ReplyFormatName(pub ReplyFormat);
 

@@ -1,14 +1,14 @@
-//! The options that only `--store redis://…` uses.
+//! Parses the options that apply only to `--store redis://…`.
 
 use std::time::Duration;
 
 use clap::Args;
 use session_node::store::{RedisOptions, RedisUrl};
 
-/// The longest timeout that an option accepts: the node serves nobody while it waits for a server.
+/// The longest timeout that an option accepts. While the node waits for a server, it serves nobody.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// How to use Redis or Valkey.
+/// The options of the store on Redis or Valkey.
 #[derive(Args)]
 #[expect(
     clippy::struct_field_names,
@@ -68,7 +68,7 @@ pub struct RedisArguments {
 }
 
 impl RedisArguments {
-    /// The checked options for the servers at `url`.
+    /// Makes the options of a store on the servers at `url`.
     pub fn options(self, url: RedisUrl) -> RedisOptions {
         RedisOptions {
             url,
@@ -87,7 +87,7 @@ fn prefix(text: &str) -> Result<String, String> {
         .ok_or_else(|| "expected at most 64 letters, digits and : - _ .".into())
 }
 
-/// A number of seconds, or numbers with units, of at least a millisecond.
+/// Parses a number of seconds, or numbers with units, from 1 millisecond to [`LONGEST`].
 fn timeout(text: &str) -> Result<Duration, String> {
     let parsed = match text.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),

@@ -1,4 +1,4 @@
-//! What `--store` can say.
+//! Parses the value of `--store`.
 
 use std::fmt;
 #[cfg(feature = "sqlite")]
@@ -10,7 +10,7 @@ use session_node::store::{RedisOptions, RedisUrl};
 #[cfg(feature = "redis")]
 use super::redis::RedisArguments;
 
-/// The stores that this build has.
+/// The stores in this build, as messages name them.
 const STORES: &[&str] = &[
     "memory:",
     #[cfg(feature = "sqlite")]
@@ -19,7 +19,7 @@ const STORES: &[&str] = &[
     "redis://HOST",
 ];
 
-/// What names servers, also in a build that cannot use them.
+/// The URL schemes of servers. A build without the store on Redis also knows them, to say what is missing.
 const REDIS_SCHEMES: [&str; 6] = [
     "redis",
     "rediss",
@@ -29,24 +29,24 @@ const REDIS_SCHEMES: [&str; 6] = [
     "rediss-cluster",
 ];
 
-/// Where sessions are kept, with all that it takes to open the store.
+/// A kind of store, with everything needed to open it.
 pub enum StoreConfig {
-    /// In the process.
+    /// The store in memory.
     Memory,
-    /// In the SQLite file at this path.
+    /// The store in the SQLite file at this path.
     #[cfg(feature = "sqlite")]
     Sqlite(PathBuf),
-    /// On servers, used like this.
+    /// The store on Redis or Valkey, with these options.
     #[cfg(feature = "redis")]
     Redis(RedisOptions),
 }
 
 impl StoreConfig {
-    /// Reads what `--store` says. Never repeats it where it is wrong, since it may hold a password.
+    /// Parses the value of `--store`.
     ///
     /// # Errors
     ///
-    /// What is wrong.
+    /// A message that says what is wrong. The message never repeats the value, which may contain a password.
     pub fn parse(
         text: &str,
         #[cfg(feature = "redis")] redis: RedisArguments,

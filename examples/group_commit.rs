@@ -1,5 +1,5 @@
-//! What group commit is worth: sessions created and validated in a SQLite file, one request a transaction and
-//! hundreds of requests a transaction, on the disk that the file is on.
+//! Measures the benefit of group commit: creates and validates sessions in a SQLite file, with one request per
+//! transaction and with hundreds. The results depend on the disk that holds the file.
 //!
 //! ```sh
 //! cargo run --release --features sqlite --example group_commit -- [DIRECTORY] [SESSIONS]
@@ -13,10 +13,10 @@ use session_node::clock::{Clock, SystemClock};
 use session_node::session::SessionKey;
 use session_node::store::{Batch, Operation, Outcomes, Policy, SqliteStore, Store};
 
-/// How many requests the node finds in a pipe that is full, about.
+/// How many requests the node reads from a full pipe, approximately.
 const FULL_BATCH: u32 = 600;
 
-/// How many requests are tried one by one: enough to see the disk's pace.
+/// How many requests the program sends one by one. This number suffices to see the disk's speed.
 const LONE_REQUESTS: u32 = 1000;
 
 fn main() -> anyhow::Result<()> {
@@ -44,7 +44,7 @@ fn measure(file: &Path, sessions: u32) -> anyhow::Result<()> {
     run(&mut store, "validations", 0..sessions, FULL_BATCH, validate);
     run(&mut store, "validations", 0..LONE_REQUESTS, 1, validate);
 
-    // The last to close the file puts what is in its log into it.
+    // Closing the last connection moves the contents of the log into the file, so that its length counts everything.
     drop(store);
     let bytes = std::fs::metadata(file)?.len();
     println!("{} bytes of file a session", bytes / u64::from(all));
@@ -54,7 +54,7 @@ fn measure(file: &Path, sessions: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Applies an operation for each number, in batches, and prints how fast that went.
+/// Applies an operation for each number, in batches, and prints the number of operations per second.
 fn run(
     store: &mut SqliteStore,
     name: &str,
@@ -92,7 +92,7 @@ fn create(number: u32) -> Operation<'static> {
     }
 }
 
-/// Of a session that was created before it, in no order.
+/// Validates one of the sessions with numbers up to this one, in a scattered order.
 fn validate(number: u32) -> Operation<'static> {
     Operation::Validate {
         key: SessionKey::of(&(number.wrapping_mul(2_654_435_761) % (number + 1)).to_string()),

@@ -1,5 +1,6 @@
-//! A whole store, as simple as can be: sessions in a vector, in the order of their creation, without any index. It
-//! keeps sessions and finds them; the rules decide. It passes the suite that every store has to pass.
+//! Implements a complete store, as simply as possible: it keeps sessions in a vector, in the order of their creation,
+//! without any index. The store only keeps and finds sessions; the rules decide. It passes the suite that every store
+//! must pass.
 
 use std::collections::HashSet;
 
@@ -8,7 +9,7 @@ use session_node::store::records::{self, Change, Found, NewSession, Records, Tot
 use session_node::store::rules::{Counters, Rules};
 use session_node::store::{Batch, Outcomes, Store, StoreError};
 
-/// Sessions in a vector.
+/// A store that keeps sessions in a vector.
 #[derive(Default)]
 pub struct VectorStore {
     counters: Counters,
@@ -27,13 +28,13 @@ struct Sessions(Vec<Session>);
 
 struct Session {
     key: SessionKey,
-    /// The key under which it began, which names it for as long as it lives.
+    /// The key with which the session began. It refers to the session for all its life.
     first_key: SessionKey,
     user: String,
     lifetime: Lifetime,
     data: Option<String>,
     binding: Option<Binding>,
-    /// Keys that it once had, the oldest first, and since when it has them no more.
+    /// The retired keys, the oldest first, each with the time when a regeneration retired it.
     retired: Vec<(SessionKey, Timestamp)>,
 }
 

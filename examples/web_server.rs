@@ -1,4 +1,4 @@
-//! A web server whose requests share one session authority.
+//! Runs a web server whose requests share one session authority.
 //!
 //! ```sh
 //! cargo run --example web_server --features async
@@ -16,7 +16,8 @@ use axum::routing::{get, post};
 use session_node::SessionAuthority;
 use session_node::authority::{AuthorityHandle, Error};
 
-/// The prefix keeps other hosts and plain HTTP from setting the cookie (OWASP Session Management Cheat Sheet).
+/// The cookie's name. The prefix `__Host-` prevents other hosts and plain HTTP from setting the cookie (OWASP Session
+/// Management Cheat Sheet).
 const COOKIE: &str = "__Host-session";
 
 #[tokio::main]
@@ -39,7 +40,7 @@ async fn main() -> anyhow::Result<()> {
 pub fn app(sessions: AuthorityHandle) -> Router {
     Router::new()
         .route("/", get(home))
-        // A real one checks a password, and takes a POST.
+        // A real login checks a password, and is a POST request.
         .route("/login/{user}", get(log_in))
         .route("/logout", post(log_out))
         .with_state(sessions)
@@ -78,7 +79,7 @@ async fn log_out(
     ))
 }
 
-/// The id that the browser presents. An empty one is as good as any that never was.
+/// The id that the browser presents. Without one, the empty id stands for it, which no session has.
 fn session_id(headers: &HeaderMap) -> &str {
     let cookies = headers.get_all(header::COOKIE).iter();
     let mut pairs = cookies
@@ -94,7 +95,7 @@ fn with_cookie(cookie: &str, body: &'static str) -> Response {
     ([(header::SET_COOKIE, cookie)], body).into_response()
 }
 
-/// What a browser is told when the authority cannot answer.
+/// The response to a browser if the authority cannot answer.
 struct Failure(Error);
 
 impl From<Error> for Failure {

@@ -1,4 +1,4 @@
-//! A store under test, the time that it is told, and short ways to ask and to read what it answers.
+//! Holds a store under test and its time, with shorthand for operations and outcomes.
 
 use std::thread;
 use std::time::Duration;
@@ -13,8 +13,8 @@ pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_250);
 pub const SECOND: Duration = Duration::from_secs(1);
 pub const HOUR: Duration = Duration::from_secs(3600);
 
-/// An outcome with its texts in place, and without its times, which a store with a clock of its own cannot be held
-/// to.
+/// An outcome with its texts, and without its times, because no test can predict the times of a store with its own
+/// clock.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Seen {
     Created,
@@ -47,7 +47,7 @@ pub struct Stats {
     pub expired: u64,
 }
 
-/// An event with its texts in place: the operation's place in its batch, what happened, to whose session and which.
+/// An event with its texts: the operation's place in its batch, the kind, the user's name and the session's handle.
 pub type SeenEvent = (usize, EventKind, Option<String>, Option<Handle>);
 
 pub fn valid(user: &str) -> Seen {
@@ -58,12 +58,12 @@ pub fn valid_with(user: &str, data: &str) -> Seen {
     Seen::Valid(user.to_owned(), Some(data.to_owned()))
 }
 
-/// A store and the time.
+/// A store under test, its policy and the time.
 pub struct Bench<S> {
     pub store: S,
     pub policy: Policy,
     pub now: Timestamp,
-    /// Whether the store goes by a clock of its own, which nobody can move.
+    /// Whether the store decides by its own clock, which no test can move.
     has_own_clock: bool,
 }
 
@@ -77,7 +77,7 @@ impl<S: Store> Bench<S> {
         }
     }
 
-    /// For a store that goes by a clock of its own.
+    /// Makes a bench for a store that decides by its own clock.
     pub fn with_own_clock(store: S, policy: Policy) -> Self {
         Self {
             has_own_clock: true,
@@ -85,7 +85,7 @@ impl<S: Store> Bench<S> {
         }
     }
 
-    /// Lets time pass. The only place where it does.
+    /// Lets time pass. Nothing else in the suite does.
     pub fn advance(&mut self, millis: u64) {
         if self.has_own_clock {
             thread::sleep(Duration::from_millis(millis));
@@ -129,14 +129,14 @@ impl<S: Store> Bench<S> {
         }
     }
 
-    /// Checks how many sessions and users there are, if the store can tell.
+    /// Checks the numbers of sessions and users, if the store can tell.
     pub fn assert_live(&mut self, sessions: u64, users: u64) {
         let stats = self.stats();
         assert_eq!(stats.sessions.unwrap_or(sessions), sessions, "sessions");
         assert_eq!(stats.users.unwrap_or(users), users, "users");
     }
 
-    /// A user's sessions, and whether there are more than `limit`.
+    /// Lists a user's sessions. Also returns whether the user has more than `limit`.
     pub fn list(&mut self, user: &str, caller: Option<&str>, limit: usize) -> (Vec<Shown>, bool) {
         match self.one(list(user, caller, limit)) {
             Seen::Sessions { shown, more } => (shown, more),
@@ -144,13 +144,13 @@ impl<S: Store> Bench<S> {
         }
     }
 
-    /// The handles of a user's sessions.
+    /// Returns the handles of a user's sessions.
     pub fn handles(&mut self, user: &str) -> Vec<Handle> {
         let (shown, _) = self.list(user, None, 1000);
         shown.iter().map(|shown| shown.handle).collect()
     }
 
-    /// The end that the store tells of a session which it creates or finds valid; none when it does neither.
+    /// Returns the end of a session that the operation creates or finds valid; `None` for any other outcome.
     pub fn end(&mut self, operation: Operation<'_>) -> Option<Timestamp> {
         match self.outcomes(Record::Nothing, &[operation]).all() {
             [Ok(Outcome::Created { expires_at } | Outcome::Valid { expires_at, .. })] => {
@@ -160,7 +160,7 @@ impl<S: Store> Bench<S> {
         }
     }
 
-    /// How long ago the user of a session authenticated, if that is too long ago.
+    /// Returns how many seconds ago the session's user authenticated, if the operation finds that too long ago.
     pub fn auth_age(&mut self, operation: Operation<'_>) -> Option<u64> {
         match self.outcomes(Record::Nothing, &[operation]).all() {
             [Ok(Outcome::ReauthenticationRequired { auth_age, .. })] => Some(*auth_age),
@@ -168,7 +168,7 @@ impl<S: Store> Bench<S> {
         }
     }
 
-    /// The times of a user's sessions.
+    /// Returns the times of a user's sessions.
     pub fn lifetimes(&mut self, user: &str) -> Vec<Lifetime> {
         let outcomes = self.outcomes(Record::Nothing, &[list(user, None, 1000)]);
         let [Ok(Outcome::Sessions { listed, .. })] = outcomes.all() else {

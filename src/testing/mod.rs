@@ -1,17 +1,17 @@
-//! The contract of a store as a suite of tests, for those who write one (feature `testing`).
+//! Tests the contract of a store, with a suite that every store must pass (feature `testing`).
+//!
+//! This line in a test crate makes a module `my_store` of some seventy tests, each of which opens its own store:
 //!
 //! ```ignore
 //! session_node::store_contract!(my_store, MyStore::new);
 //! ```
 //!
-//! stands in a test crate, and makes a module `my_store` of some seventy tests, each with a store of its own.
-//!
-//! Time passes in [`bench::Bench::advance`] alone. Most tests let a few seconds pass and keep away from the moments at
-//! which something ends, so that a store with a clock of its own can run them. The tests with exact time stand on both
-//! sides of those moments, for stores that go by the time they are told.
+//! Time passes only in [`bench::Bench::advance`]. Most tests let a few seconds pass and stay away from the times at
+//! which something ends, so that a store with its own clock can run them. The tests of exact time check both sides of
+//! those times, for stores that decide by the time of the batch.
 
 #[doc(hidden)]
-#[allow(missing_docs, reason = "short ways to ask, for the tests of the suite")]
+#[allow(missing_docs, reason = "shorthand for the tests of the suite")]
 pub mod bench;
 mod count;
 mod ending;
@@ -27,12 +27,12 @@ mod regeneration;
 )]
 pub mod wire;
 
-/// Makes a module of tests that hold a store to the contract. The expression is a function that opens a new store
-/// without any sessions.
+/// Makes a module of tests that check a store against the contract. The expression is a function that opens a new,
+/// empty store.
 ///
-/// A store on a server that decides by its own clock, and for all nodes, is tested
-/// `store_contract!(my_store, on_a_shared_server, open)`: what only an exact time or a count of all sessions shows is
-/// left out. There `open` gets the name of the test, and gives none where the test cannot run.
+/// For a store on a server that decides for all nodes, by the server's clock, write `store_contract!(my_store,
+/// on_a_shared_server, open)`. That form leaves out the tests that need exact time or a count of all sessions. Its
+/// `open` receives the name of the test and returns an `Option`: `None` skips the test.
 #[macro_export]
 macro_rules! store_contract {
     ($name:ident, $open:expr) => {
@@ -93,7 +93,7 @@ macro_rules! contract_of_every_store {
     };
 }
 
-/// A bench of an empty store with the rules of a policy. Ends the test that opens it if it cannot run.
+/// Makes a bench with an empty store and a policy. Returns from the test if the test cannot run.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! open_bench {

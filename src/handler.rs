@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::authority::SessionAuthority;
+use crate::authority::{SessionAuthority, Stats};
 use crate::id::SessionId;
 use crate::protocol::{Error, ErrorCode, ListedSession, Reply, Request};
 use crate::store::{Listed, Operation, Outcome, Outcomes, StoreError};
@@ -140,12 +140,15 @@ impl Handler {
                 _ => Reply::AllSessionsDestroyed { count: *count },
             },
             Outcome::Refused(refusal) => refuse_create(refusal),
-            outcome @ Outcome::Stats { .. } => {
-                let mut stats = self.authority.stats_of(outcome);
-                stats.errors += self.refused;
-                Reply::Stats(stats)
-            }
+            outcome @ Outcome::Stats { .. } => Reply::Stats(self.stats(outcome)),
         }
+    }
+
+    #[cold]
+    fn stats(&self, outcome: &Outcome) -> Stats {
+        let mut stats = self.authority.stats_of(outcome);
+        stats.errors += self.refused;
+        stats
     }
 }
 

@@ -8,7 +8,6 @@ use session_node::{IdFormat, Options};
 use tracing::Level;
 
 use super::arguments::Arguments;
-use super::names::LogLevel;
 use super::store::StoreConfig;
 
 /// How to run the node.
@@ -95,12 +94,7 @@ impl Config {
                     Record::Changes
                 },
             }),
-            log: match arguments.log {
-                LogLevel::Error => Level::ERROR,
-                LogLevel::Warn => Level::WARN,
-                LogLevel::Info => Level::INFO,
-                LogLevel::Debug => Level::DEBUG,
-            },
+            log: arguments.log.level(),
         })
     }
 }

@@ -4,6 +4,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use session_node::session::{OnReuse, OnUserLimit};
 use session_node::{IdFormat, ReplyFormat};
+use tracing::Level;
 
 /// The levels of `tracing`, with their names on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -12,6 +13,17 @@ pub enum LogLevel {
     Warn,
     Info,
     Debug,
+}
+
+impl LogLevel {
+    pub fn level(self) -> Level {
+        match self {
+            Self::Error => Level::ERROR,
+            Self::Warn => Level::WARN,
+            Self::Info => Level::INFO,
+            Self::Debug => Level::DEBUG,
+        }
+    }
 }
 
 /// The library's [`IdFormat`], with its names on the command line.

@@ -2,6 +2,7 @@
 
 use super::{ListedSession, Reply, ReplyFormat, ReturnAddress};
 use crate::authority::Stats;
+use crate::id::SessionId;
 use crate::session::Timestamp;
 
 /// Appends a line with `reply`, addressed to the sender of the request, to `out`. Points in time become whole Unix
@@ -70,9 +71,7 @@ fn put_fields(out: &mut Vec<u8>, reply: &Reply<'_>, now: Timestamp) {
             session_id,
             expires_at,
         } => {
-            put(out, r#","session_id":""#);
-            put(out, session_id.expose());
-            put(out, "\"");
+            put_id(out, r#","session_id":""#, session_id);
             put_count(out, r#","expires_at":"#, expires_at.unix_seconds());
         }
         Reply::SessionValid {
@@ -91,22 +90,15 @@ fn put_fields(out: &mut Vec<u8>, reply: &Reply<'_>, now: Timestamp) {
             put_count(out, r#","auth_age":"#, *auth_age);
         }
         Reply::SessionList { sessions, more } => {
-            put(out, r#","sessions":["#);
-            for (number, listed) in sessions.iter().enumerate() {
-                put(out, if number == 0 { "{" } else { ",{" });
-                put_listed(out, listed);
-                put(out, "}");
-            }
-            put(out, if *more { r#"],"more":true"# } else { "]" });
+            put_sessions(out, sessions);
+            put(out, if *more { r#","more":true"# } else { "" });
         }
         Reply::UserSessionsDestroyed { count } | Reply::AllSessionsDestroyed { count } => {
             put_count(out, r#","count":"#, *count);
         }
         Reply::Stats(stats) => put_stats(out, stats),
         Reply::SessionRegenerated { new_session_id } => {
-            put(out, r#","new_session_id":""#);
-            put(out, new_session_id.expose());
-            put(out, "\"");
+            put_id(out, r#","new_session_id":""#, new_session_id);
         }
         Reply::SessionDestroyed => put(out, r#","message":"Session destroyed""#),
         Reply::Error(error) => {
@@ -115,6 +107,23 @@ fn put_fields(out: &mut Vec<u8>, reply: &Reply<'_>, now: Timestamp) {
             put_string(out, &error.text);
         }
     }
+}
+
+/// Appends a field with an id. `name` is the JSON text that precedes the id, with its opening quote.
+fn put_id(out: &mut Vec<u8>, name: &str, id: &SessionId) {
+    put(out, name);
+    put(out, id.expose());
+    put(out, "\"");
+}
+
+fn put_sessions(out: &mut Vec<u8>, sessions: &[ListedSession<'_>]) {
+    put(out, r#","sessions":["#);
+    for (number, listed) in sessions.iter().enumerate() {
+        put(out, if number == 0 { "{" } else { ",{" });
+        put_listed(out, listed);
+        put(out, "}");
+    }
+    put(out, "]");
 }
 
 fn put_listed(out: &mut Vec<u8>, listed: &ListedSession<'_>) {

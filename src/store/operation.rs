@@ -46,9 +46,10 @@ pub enum Operation<'a, New = SessionKey> {
         /// Further conditions that the session must meet.
         conditions: Option<Box<Conditions>>,
     },
-    /// Give a session a new key and retire its present key, in one step: nobody finds both keys valid, or neither.
-    /// Everything else stays, unless `changes` says otherwise. Counts as a use of the session. The outcome is
-    /// [`Outcome::Regenerated`](super::Outcome::Regenerated) or [`Outcome::Invalid`](super::Outcome::Invalid).
+    /// Give a session a new key and retire its present key, in one step: at any time, the session has
+    /// exactly one present key. Everything else stays, unless `changes` says otherwise. Counts as a use of the session.
+    /// The outcome is [`Outcome::Regenerated`](super::Outcome::Regenerated) or
+    /// [`Outcome::Invalid`](super::Outcome::Invalid).
     Regenerate {
         /// The presented key.
         old: SessionKey,
@@ -88,7 +89,7 @@ pub enum Operation<'a, New = SessionKey> {
         /// The session's handle; `None` if the request's text cannot be a handle.
         handle: Option<Handle>,
     },
-    /// End all sessions of a user, in one step. The outcome is
+    /// End all sessions of a user, or all but one, in one step. The outcome is
     /// [`Outcome::DestroyedMany`](super::Outcome::DestroyedMany).
     DestroyUser {
         /// The user's name.

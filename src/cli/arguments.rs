@@ -17,63 +17,37 @@ use super::redis::RedisArguments;
 #[command(allow_negative_numbers = true, version, max_term_width = 100, after_help = EXAMPLE)]
 pub struct Arguments {
     /// Lifetime of a session: seconds (3600), or with a unit (30m, 1h, 7d)
-    #[arg(
-        long,
-        env = "SESSION_NODE_TTL",
-        value_name = "DURATION",
-        default_value = "3600"
-    )]
-    #[arg(value_parser = duration, help_heading = "Sessions", hide_env_values = true)]
+    #[arg(long, value_name = "DURATION", default_value = "3600", value_parser = duration, help_heading = "Sessions")]
     pub ttl: Duration,
 
     /// Longest lifetime that `--ttl` or a request may set
-    #[arg(
-        long,
-        env = "SESSION_NODE_MAX_TTL",
-        value_name = "DURATION",
-        default_value = "30d"
-    )]
-    #[arg(value_parser = duration, help_heading = "Sessions", hide_env_values = true)]
+    #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = duration, help_heading = "Sessions")]
     pub max_ttl: Duration,
 
     /// How long a session may go unused before it ends; 0 for no limit
-    #[arg(
-        long,
-        env = "SESSION_NODE_IDLE_TIMEOUT",
-        value_name = "DURATION",
-        default_value = "0"
-    )]
-    #[arg(value_parser = duration_or_zero, help_heading = "Sessions", hide_env_values = true)]
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration_or_zero, help_heading = "Sessions")]
     pub idle_timeout: Duration,
 
     /// How long an old id stays valid after a regeneration, for requests in flight
-    #[arg(
-        long,
-        env = "SESSION_NODE_ROTATION_GRACE",
-        value_name = "DURATION",
-        default_value = "0"
-    )]
-    #[arg(value_parser = duration_or_zero, help_heading = "Sessions", hide_env_values = true)]
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration_or_zero, help_heading = "Sessions")]
     pub rotation_grace: Duration,
 
     /// What to do when a retired id is presented after its grace
     #[arg(
         long,
-        env = "SESSION_NODE_ON_REUSE",
         value_name = "ACTION",
-        default_value = "ignore"
+        default_value = "ignore",
+        help_heading = "Sessions"
     )]
-    #[arg(help_heading = "Sessions", hide_env_values = true)]
     pub on_reuse: OnReuseName,
 
     /// Format of session ids
     #[arg(
         long,
-        env = "SESSION_NODE_ID_FORMAT",
         value_name = "FORMAT",
-        default_value = "uuid"
+        default_value = "uuid",
+        help_heading = "Sessions"
     )]
-    #[arg(help_heading = "Sessions", hide_env_values = true)]
     pub id_format: IdFormatName,
 
     /// Create a session with this id at the start, in a store in memory; repeatable
@@ -81,99 +55,77 @@ pub struct Arguments {
     /// For tests and demonstrations only: other users can read an id on a command line.
     #[arg(
         long,
-        env = "SESSION_NODE_PRELOAD",
         value_name = "ID=USER",
-        value_delimiter = ','
+        value_delimiter = ',',
+        help_heading = "Sessions"
     )]
-    #[arg(help_heading = "Sessions", hide_env_values = true)]
     pub preload: Vec<String>,
 
     /// How many live sessions the node holds; a full node refuses to create more, with error 11 [default: 10000000]
-    #[arg(long, env = "SESSION_NODE_MAX_SESSIONS", value_name = "COUNT")]
-    #[arg(value_parser = max_sessions, help_heading = "Limits", hide_env_values = true)]
+    #[arg(long, value_name = "COUNT", value_parser = max_sessions, help_heading = "Limits")]
     pub max_sessions: Option<usize>,
 
     /// How many live sessions a user may have [default: no limit]
-    #[arg(long, env = "SESSION_NODE_MAX_SESSIONS_PER_USER", value_name = "COUNT")]
-    #[arg(value_parser = max_sessions, help_heading = "Limits", hide_env_values = true)]
+    #[arg(long, value_name = "COUNT", value_parser = max_sessions, help_heading = "Limits")]
     pub max_sessions_per_user: Option<usize>,
 
     /// What to do when a user has reached that limit
     #[arg(
         long,
-        env = "SESSION_NODE_ON_USER_LIMIT",
         value_name = "ACTION",
-        default_value = "evict-oldest"
+        default_value = "evict-oldest",
+        help_heading = "Limits"
     )]
-    #[arg(help_heading = "Limits", hide_env_values = true)]
     pub on_user_limit: OnUserLimitName,
 
     /// Longest data of a session, in bytes of compact JSON (2 to 1048576)
-    #[arg(
-        long,
-        env = "SESSION_NODE_MAX_DATA_BYTES",
-        value_name = "BYTES",
-        default_value = "4096"
-    )]
-    #[arg(value_parser = max_data_bytes, help_heading = "Limits", hide_env_values = true)]
+    #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = max_data_bytes, help_heading = "Limits")]
     pub max_data_bytes: usize,
 
     /// Longest message, in bytes without its last line ending (64 to 1073741824); the node refuses a longer one with
     /// error 12
-    #[arg(
-        long,
-        env = "SESSION_NODE_MAX_LINE_BYTES",
-        value_name = "BYTES",
-        default_value = "1048576"
-    )]
-    #[arg(value_parser = max_line_bytes, help_heading = "Limits", hide_env_values = true)]
+    #[arg(long, value_name = "BYTES", default_value = "1048576", value_parser = max_line_bytes, help_heading = "Limits")]
     pub max_line_bytes: usize,
 
     /// Form of the replies
     #[arg(
         long,
-        env = "SESSION_NODE_REPLY_FORMAT",
         value_name = "FORMAT",
-        default_value = "envelope"
+        default_value = "envelope",
+        help_heading = "Running"
     )]
-    #[arg(help_heading = "Running", hide_env_values = true)]
     pub reply_format: ReplyFormatName,
 
     /// Refuse a request that has an unknown field with error 12, so that a misspelt `max_age` or `binding` is not
     /// ignored
-    #[arg(long, env = "SESSION_NODE_STRICT")]
-    #[arg(help_heading = "Running", hide_env_values = true)]
+    #[arg(long, help_heading = "Running")]
     pub strict: bool,
 
     /// Where sessions live: `memory:` ends with the process, `sqlite:PATH` is a file that outlives it, `redis://…`
     /// names servers that nodes share
     #[arg(
         long,
-        env = "SESSION_NODE_STORE",
         value_name = "URL",
-        default_value = "memory:"
+        default_value = "memory:",
+        help_heading = "Running"
     )]
-    #[arg(help_heading = "Running", hide_env_values = true)]
     pub store: String,
 
     /// Where to append session events, one JSON object per line: a file, or `-` for stderr
-    #[arg(long, env = "SESSION_NODE_AUDIT", value_name = "FILE")]
-    #[arg(help_heading = "Running", hide_env_values = true)]
+    #[arg(long, value_name = "FILE", help_heading = "Running")]
     pub audit: Option<PathBuf>,
 
     /// Also audit successful validations
-    #[arg(long, env = "SESSION_NODE_AUDIT_VALIDATED", requires = "audit")]
-    #[arg(help_heading = "Running", hide_env_values = true)]
+    #[arg(long, requires = "audit", help_heading = "Running")]
     pub audit_validated: bool,
 
     /// What to report on stderr
     #[arg(
         long,
-        env = "SESSION_NODE_LOG",
         value_name = "LEVEL",
-        default_value = "warn"
+        default_value = "warn",
+        help_heading = "Running"
     )]
-    #[arg(help_heading = "Running", hide_env_values = true)]
     pub log: LogLevel,
 
     #[cfg(feature = "redis")]

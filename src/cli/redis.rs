@@ -17,53 +17,23 @@ const LONGEST: Duration = Duration::from_secs(3600);
 #[command(next_help_heading = "Redis")]
 pub struct RedisArguments {
     /// Prefix of all keys on the server; nodes that share sessions need the same prefix
-    #[arg(
-        long,
-        env = "SESSION_NODE_REDIS_PREFIX",
-        value_name = "TEXT",
-        default_value = "session-node:"
-    )]
-    #[arg(value_parser = prefix, hide_env_values = true)]
+    #[arg(long, value_name = "TEXT", default_value = "session-node:", value_parser = prefix)]
     redis_prefix: String,
 
     /// How long to wait for a connection: seconds, or with a unit (500ms, 2s)
-    #[arg(
-        long,
-        env = "SESSION_NODE_REDIS_CONNECT_TIMEOUT",
-        value_name = "DURATION",
-        default_value = "2s"
-    )]
-    #[arg(value_parser = timeout, hide_env_values = true)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = timeout)]
     redis_connect_timeout: Duration,
 
     /// How long to wait for a reply; a request without one gets error 13
-    #[arg(
-        long,
-        env = "SESSION_NODE_REDIS_RESPONSE_TIMEOUT",
-        value_name = "DURATION",
-        default_value = "2s"
-    )]
-    #[arg(value_parser = timeout, hide_env_values = true)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = timeout)]
     redis_response_timeout: Duration,
 
     /// How many replicas must hold a change before the node reports it; 0 to wait for none
-    #[arg(
-        long,
-        env = "SESSION_NODE_REDIS_WAIT_REPLICAS",
-        value_name = "COUNT",
-        default_value = "0"
-    )]
-    #[arg(hide_env_values = true)]
+    #[arg(long, value_name = "COUNT", default_value = "0")]
     redis_wait_replicas: u32,
 
     /// How long to wait for those replicas
-    #[arg(
-        long,
-        env = "SESSION_NODE_REDIS_WAIT_TIMEOUT",
-        value_name = "DURATION",
-        default_value = "1s"
-    )]
-    #[arg(value_parser = timeout, hide_env_values = true)]
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = timeout)]
     redis_wait_timeout: Duration,
 }
 

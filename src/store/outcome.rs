@@ -265,12 +265,12 @@ impl Outcomes {
     }
 
     /// Keeps a session for a list that will be pushed. [`Outcome::Sessions`] refers to a range of kept sessions.
-    pub fn list_one(&mut self, listed: Listed) {
+    pub fn push_listed(&mut self, listed: Listed) {
         self.listed.push(listed);
     }
 
     /// How many sessions were kept so far: where the next list begins.
-    pub fn listed_so_far(&self) -> usize {
+    pub fn listed_len(&self) -> usize {
         self.listed.len()
     }
 

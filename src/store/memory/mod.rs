@@ -20,7 +20,7 @@ mod tests;
 use self::headroom::Headroom;
 use self::records::MemoryRecords;
 use self::tables::Tables;
-use super::rules::{Counters, LOOKED_AT_PER_OPERATION, Rules};
+use super::rules::{Counters, DUE_PER_OPERATION, Rules};
 use super::{Batch, Operation, Outcomes, Store};
 
 /// How many operations are prefetched together: enough to wait for many cache lines at once, and few enough that the
@@ -78,7 +78,7 @@ impl MemoryStore {
         };
         let mut rules = Rules::new(batch, records, &mut self.counters, outcomes);
         if is_due {
-            let at_most = operations.len() * LOOKED_AT_PER_OPERATION;
+            let at_most = operations.len() * DUE_PER_OPERATION;
             // Removing sessions needs no memory, so it cannot fail.
             let _ = rules.remove_expired(batch.now.start_of_second(), at_most);
         }

@@ -96,13 +96,13 @@ impl Report<'_> {
     }
 
     fn list(&mut self, shown: Vec<Shown>, more: bool) -> Outcome {
-        let first = self.outcomes.listed_so_far();
+        let first = self.outcomes.listed_len();
         for (mut listed, data) in shown {
             listed.data = data.map(|data| self.outcomes.keep(&data));
-            self.outcomes.list_one(listed);
+            self.outcomes.push_listed(listed);
         }
         Outcome::Sessions {
-            listed: first..self.outcomes.listed_so_far(),
+            listed: first..self.outcomes.listed_len(),
             more,
         }
     }

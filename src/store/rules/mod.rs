@@ -17,10 +17,10 @@ pub use self::sessions::{Counters, Rules};
 
 /// How many due sessions a store checks per operation. An operation adds at most one session, so checking four always
 /// shrinks the backlog, and no request waits for a sweep.
-pub const LOOKED_AT_PER_OPERATION: usize = 4;
+pub const DUE_PER_OPERATION: usize = 4;
 
 /// How many due sessions a full store checks to find an expired one.
-const LOOKED_AT_WHEN_FULL: usize = 64;
+const DUE_WHEN_FULL: usize = 64;
 
 /// How many sessions of a user a list reads at a time.
 const LISTED_AT_A_TIME: usize = 256;
@@ -29,7 +29,7 @@ impl<R: Records<Error = StoreError>> Rules<'_, R> {
     /// Carries out a batch's operations as [`Store::apply`](super::Store::apply) must: removes a few expired sessions,
     /// then adds the outcome of each operation. For stores that carry out the other operations if one fails.
     pub fn carry_out(&mut self, operations: &[Operation<'_>]) {
-        let at_most = operations.len() * LOOKED_AT_PER_OPERATION;
+        let at_most = operations.len() * DUE_PER_OPERATION;
         // A later batch removes what this one could not.
         let _ = self.remove_expired(self.now.start_of_second(), at_most);
         for operation in operations {
@@ -182,7 +182,7 @@ impl<R: Records> Rules<'_, R> {
     fn make_room(&mut self) -> Result<Option<Refusal>, R::Error> {
         let is_full = self.is_full()?;
         if is_full {
-            self.remove_expired(self.now, LOOKED_AT_WHEN_FULL)?;
+            self.remove_expired(self.now, DUE_WHEN_FULL)?;
         }
         let max_sessions = self.policy.max_sessions;
         Ok((is_full && self.is_full()?).then_some(Refusal::Full { max_sessions }))
@@ -260,7 +260,7 @@ impl<R: Records> Rules<'_, R> {
             Some(caller) => self.current(caller)?,
             None => None,
         };
-        let first = self.outcomes.listed_so_far();
+        let first = self.outcomes.listed_len();
         let mut left = limit;
         let mut after = None;
         let more = 'pages: loop {
@@ -278,7 +278,7 @@ impl<R: Records> Rules<'_, R> {
                 }
                 left -= 1;
                 let data = session.data.map(|data| self.outcomes.keep(data));
-                self.outcomes.list_one(Listed {
+                self.outcomes.push_listed(Listed {
                     handle: session.first_key.handle(),
                     lifetime: session.lifetime,
                     data,
@@ -291,7 +291,7 @@ impl<R: Records> Rules<'_, R> {
             after = page.into_iter().last();
         };
         Ok(Outcome::Sessions {
-            listed: first..self.outcomes.listed_so_far(),
+            listed: first..self.outcomes.listed_len(),
             more,
         })
     }

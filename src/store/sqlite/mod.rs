@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use self::records::FileRecords;
 use self::tables::{Interruption, Tables};
 use self::uses::Uses;
-use super::rules::{Counters, LOOKED_AT_PER_OPERATION, Rules};
+use super::rules::{Counters, DUE_PER_OPERATION, Rules};
 use super::{Batch, Operation, Outcomes, Store, StoreError};
 use crate::outage::{Outage, Turn};
 use crate::session::Timestamp;
@@ -192,7 +192,7 @@ fn carry_out(
     if mode == Mode::Writing {
         // Looks only at seconds that are over, so that sessions that expire in the same second are removed together.
         let by = rules.now.start_of_second();
-        rules.remove_expired(by, operations.len() * LOOKED_AT_PER_OPERATION)?;
+        rules.remove_expired(by, operations.len() * DUE_PER_OPERATION)?;
     }
     for operation in operations {
         let outcome = rules.apply(operation)?;

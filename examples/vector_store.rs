@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use session_node::session::{Binding, Lifetime, SessionKey, Timestamp};
-use session_node::store::records::{self, Change, Found, NewSession, Records, Totals};
+use session_node::store::records::{self, Change, Found, NewSession, Records, Retirement, Totals};
 use session_node::store::rules::{Counters, Rules};
 use session_node::store::{Batch, Outcomes, Store, StoreError};
 
@@ -35,7 +35,7 @@ struct Session {
     data: Option<String>,
     binding: Option<Binding>,
     /// The retired keys, the oldest first, each with the time when a regeneration retired it.
-    retired: Vec<(SessionKey, Timestamp)>,
+    retired: Vec<(SessionKey, Retirement)>,
 }
 
 impl Sessions {
@@ -58,8 +58,8 @@ impl Records for &mut Sessions {
             if session.key == *key {
                 return Some(Found::Current(record));
             }
-            let (_, at) = *session.retired.iter().find(|(old, _)| old == key)?;
-            Some(Found::Retired { record, at })
+            let (_, retirement) = *session.retired.iter().find(|(old, _)| old == key)?;
+            Some(Found::Retired { record, retirement })
         };
         Ok(self.0.iter().find_map(found))
     }
@@ -116,9 +116,10 @@ impl Records for &mut Sessions {
         let session = &mut self.0[place];
         session.lifetime = change.lifetime;
         session.data = change.data.map(str::to_owned).or(session.data.take());
+        session.binding = change.binding.copied().or(session.binding);
         if let Some(new) = &change.new_key {
             let old = std::mem::replace(&mut session.key, new.key);
-            session.retired.extend(new.retired_at.map(|at| (old, at)));
+            session.retired.extend(new.retirement.map(|it| (old, it)));
         }
         Ok(())
     }
@@ -131,7 +132,7 @@ impl Records for &mut Sessions {
         let place = self.place(record);
         let retired = &mut self.0[place].retired;
         let all = retired.len();
-        let kept = (0..all).find(|first| is_enough(retired[*first].1, all - first));
+        let kept = (0..all).find(|first| is_enough(retired[*first].1.at, all - first));
         retired.drain(..kept.unwrap_or(all));
         Ok(())
     }

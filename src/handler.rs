@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use crate::authority::{SessionAuthority, Stats};
 use crate::id::SessionId;
 use crate::protocol::{Error, ErrorCode, ListedSession, Reply, Request};
-use crate::store::{Listed, Operation, Outcome, Outcomes, StoreError};
+use crate::store::{Conflict, Listed, Operation, Outcome, Outcomes, StoreError};
 
 /// Turns requests into operations, and outcomes into replies.
 pub struct Handler {
@@ -139,6 +139,7 @@ impl Handler {
                 Operation::DestroyUser { .. } => Reply::UserSessionsDestroyed { count: *count },
                 _ => Reply::AllSessionsDestroyed { count: *count },
             },
+            Outcome::Conflict(conflict) => conflict_of(*conflict),
             Outcome::Refused(refusal) => refuse_create(refusal),
             outcome @ Outcome::Stats { .. } => Reply::Stats(self.stats(outcome)),
         }
@@ -161,6 +162,18 @@ fn list<'r>(listed: &'r [Listed], outcomes: &'r Outcomes) -> Vec<ListedSession<'
         is_current: listed.is_current,
     };
     listed.iter().map(show).collect()
+}
+
+#[cold]
+fn conflict_of(conflict: Conflict) -> Reply<'static> {
+    let request = match conflict {
+        Conflict::Regenerated => "regenerate_session",
+        Conflict::Data => "update_session",
+    };
+    Reply::Error(Cow::Owned(Error::new(
+        ErrorCode::PreconditionFailed,
+        format!("{request}: {conflict}"),
+    )))
 }
 
 #[cold]

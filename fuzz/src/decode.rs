@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use session_node::ReplyFormat;
 use session_node::session::{Binding, Handle, Policy, SessionKey, Timestamp};
-use session_node::store::{Changes, Conditions, CreateOptions, Operation};
+use session_node::store::{Changes, Conditions, CreateOptions, Operation, UpdateConditions};
 use session_node::testing::wire::{
     self, ErrorCode, Fault, Incoming, Message, Reply, Request, ReturnAddress, Unreadable,
 };
@@ -145,87 +145,144 @@ fn assert_same(one: &Decoded<'_>, other: &Decoded<'_>) {
 
 /// Whether `request` says what `body` says, and keeps to the limits.
 fn agrees(request: &Request<'_>, body: &Value, policy: &Policy) -> bool {
-    let operation = match request {
+    match request {
         Request::Init => {
             let is_text = |name: &Value| name.is_string();
             let names = body["node_ids"].as_array();
             let names_are_text = names.is_some_and(|names| names.iter().all(is_text));
-            return body["type"] == "init" && body["node_id"].is_string() && names_are_text;
+            body["type"] == "init" && body["node_id"].is_string() && names_are_text
         }
-        Request::Echo { json } => {
-            return body["type"] == "echo" && says(Some(json), body.get("echo"));
+        Request::Echo { json } => body["type"] == "echo" && says(Some(json), body.get("echo")),
+        Request::Sessions(operation) => {
+            body["type"] == kind(operation) && Said { body, policy }.agrees(operation)
         }
-        Request::Sessions(operation) => operation,
-    };
-    let text = |name| body.get(name).and_then(Value::as_str);
-    let is_key = |key: Option<&SessionKey>, name| key == text(name).map(SessionKey::of).as_ref();
-    let is_user = |user: &str| text("user_id") == Some(user) && (1..=256).contains(&user.len());
-    let is_binding = |binding: Option<Binding>| {
-        let fits = |text: &str| (1..=256).contains(&text.len());
-        text("binding").is_none_or(fits) && binding == text("binding").map(Binding::to)
-    };
-    let data = |read: Option<&Cow<'_, str>>| {
-        let fits = read.is_none_or(|json| json.len() <= policy.max_data_bytes);
-        let is_object = body.get("data").is_none_or(Value::is_object);
-        fits && is_object && says(read, body.get("data"))
-    };
-    let number = |name| number(body, name);
-    body["type"] == kind(operation)
-        && match operation {
+    }
+}
+
+/// What a body says, to be held against what was read of it.
+struct Said<'a> {
+    body: &'a Value,
+    policy: &'a Policy,
+}
+
+impl Said<'_> {
+    fn agrees(&self, operation: &Operation<'_, ()>) -> bool {
+        match operation {
             Operation::Create { user, options, .. } => {
                 let none = CreateOptions::default();
-                let options = options.as_deref().unwrap_or(&none);
-                let longest = policy.max_ttl.as_secs();
-                let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
-                is_user(user)
-                    && is_binding(options.binding)
-                    && data(options.data.as_ref())
-                    && seconds(options.ttl) == number("ttl")
-                    && number("ttl").is_none_or(|ttl| (1..=longest).contains(&ttl))
-                    && seconds(options.idle_timeout) == number("idle_timeout")
-                    && number("idle_timeout").is_none_or(|timeout| timeout <= longest)
+                self.is_user(user) && self.agrees_on_create(options.as_deref().unwrap_or(&none))
             }
             Operation::Validate { key, conditions } => {
                 let none = Conditions::default();
                 let conditions = conditions.as_deref().unwrap_or(&none);
-                is_key(Some(key), "session_id")
-                    && is_binding(conditions.binding)
-                    && conditions.max_age == number("max_age")
+                self.is_key(Some(key), "session_id")
+                    && self.is_binding(conditions.binding, "binding")
+                    && conditions.max_age == self.number("max_age")
+                    && self.is_flag("touch", !conditions.untouched, true)
             }
             Operation::Regenerate { old, changes, .. } => {
                 let none = Changes::default();
                 let changes = changes.as_deref().unwrap_or(&none);
-                let said = body.get("reauthenticated").map(Value::as_bool);
-                is_key(Some(old), "old_session_id")
-                    && data(changes.data.as_ref())
-                    && said.unwrap_or(Some(false)) == Some(changes.reauthenticated)
+                self.is_key(Some(old), "old_session_id")
+                    && self.is_data(changes.data.as_ref())
+                    && self.is_binding(changes.binding, "binding")
+                    && self.is_binding(changes.new_binding, "new_binding")
+                    && self.is_flag("reauthenticated", changes.reauthenticated, false)
             }
-            Operation::Update { key, data: json } => {
-                is_key(Some(key), "session_id") && data(Some(json))
+            Operation::Update {
+                key,
+                data,
+                conditions,
+            } => {
+                let none = UpdateConditions::default();
+                let conditions = conditions.as_deref().unwrap_or(&none);
+                self.is_key(Some(key), "session_id")
+                    && self.is_data(Some(data))
+                    && self.is_binding(conditions.binding, "binding")
+                    && self.is_expected(conditions)
             }
             Operation::List {
                 user,
                 caller,
                 limit,
             } => {
-                is_user(user)
-                    && is_key(caller.as_ref(), "session_id")
-                    && *limit as u64 == number("limit").unwrap_or(100)
+                self.is_user(user)
+                    && self.is_key(caller.as_ref(), "session_id")
+                    && *limit as u64 == self.number("limit").unwrap_or(100)
                     && (1..=1000).contains(limit)
             }
             Operation::Destroy { key } => {
-                body.get("handle").is_none() && is_key(Some(key), "session_id")
+                self.body.get("handle").is_none() && self.is_key(Some(key), "session_id")
             }
             Operation::DestroyByHandle { user, handle } => {
-                is_user(user)
-                    && *handle == text("handle").and_then(Handle::parse)
-                    && body.get("session_id").is_none()
+                self.is_user(user)
+                    && *handle == self.text("handle").and_then(Handle::parse)
+                    && self.body.get("session_id").is_none()
             }
             Operation::DestroyUser { user, except } => {
-                is_user(user) && is_key(except.as_ref(), "except_session_id")
+                self.is_user(user) && self.is_key(except.as_ref(), "except_session_id")
             }
             Operation::DestroyAll | Operation::Stats => true,
         }
+    }
+
+    fn agrees_on_create(&self, options: &CreateOptions<'_>) -> bool {
+        let longest = self.policy.max_ttl.as_secs();
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+        let limit = options.max_sessions_per_user.map(|limit| limit as u64);
+        self.is_binding(options.binding, "binding")
+            && self.is_data(options.data.as_ref())
+            && seconds(options.ttl) == self.number("ttl")
+            && seconds(options.ttl).is_none_or(|ttl| (1..=longest).contains(&ttl))
+            && seconds(options.idle_timeout) == self.number("idle_timeout")
+            && seconds(options.idle_timeout).is_none_or(|timeout| timeout <= longest)
+            && limit == self.number("max_sessions_per_user")
+            && limit != Some(0)
+    }
+
+    fn is_expected(&self, conditions: &UpdateConditions<'_>) -> bool {
+        let said = self.body.get("expected_data");
+        match &conditions.expected_data {
+            None => said.is_none(),
+            Some(None) => said == Some(&Value::Null),
+            Some(expected) => says(expected.as_ref(), said),
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.body.get(name).and_then(Value::as_str)
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        number(self.body, name)
+    }
+
+    fn is_flag(&self, name: &str, read: bool, default: bool) -> bool {
+        match self.body.get(name) {
+            None => read == default,
+            Some(said) => said.as_bool() == Some(read),
+        }
+    }
+
+    fn is_key(&self, key: Option<&SessionKey>, name: &str) -> bool {
+        key == self.text(name).map(SessionKey::of).as_ref()
+    }
+
+    fn is_user(&self, user: &str) -> bool {
+        self.text("user_id") == Some(user) && (1..=256).contains(&user.len())
+    }
+
+    fn is_binding(&self, binding: Option<Binding>, name: &str) -> bool {
+        let text = self.text(name);
+        let fits = text.is_none_or(|text| (1..=256).contains(&text.len()));
+        fits && binding == text.map(Binding::to)
+    }
+
+    fn is_data(&self, data: Option<&Cow<'_, str>>) -> bool {
+        let fits = data.is_none_or(|json| json.len() <= self.policy.max_data_bytes);
+        let said = self.body.get("data");
+        fits && said.is_none_or(Value::is_object) && says(data, said)
+    }
 }
 
 fn kind(operation: &Operation<'_, ()>) -> &'static str {

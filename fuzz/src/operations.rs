@@ -44,20 +44,26 @@ fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {
             idle_timeout: maybe(bytes, |bytes| bytes.int_in_range(0..=4))?,
             data: maybe(bytes, few)?,
             binding: maybe(bytes, few)?,
+            limit: maybe(bytes, |bytes| bytes.int_in_range(1..=3))?,
         },
         3..=5 => Step::Validate {
             id: choice(bytes)?,
             binding: maybe(bytes, few)?,
             max_age: maybe(bytes, |bytes| bytes.int_in_range(0..=4))?,
+            touch: maybe(bytes, Unstructured::arbitrary)?,
         },
         6..=7 => Step::Regenerate {
             id: choice(bytes)?,
             reauthenticated: maybe(bytes, Unstructured::arbitrary)?,
             data: maybe(bytes, few)?,
+            binding: maybe(bytes, few)?,
+            new_binding: maybe(bytes, few)?,
         },
         8 => Step::Update {
             id: choice(bytes)?,
             data: few(bytes)?,
+            binding: maybe(bytes, few)?,
+            expected: maybe(bytes, |bytes| maybe(bytes, few))?,
         },
         9 => Step::List {
             user: user(bytes)?,

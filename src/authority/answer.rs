@@ -2,7 +2,7 @@
 
 use crate::id::SessionId;
 use crate::session::{Handle, Lifetime, Timestamp};
-use crate::store::{Outcome, Outcomes, Refusal, StoreError};
+use crate::store::{Conflict, Outcome, Outcomes, Refusal, StoreError};
 
 /// A new session. Not `Debug`, because it contains the id, a secret.
 pub struct Created {
@@ -126,6 +126,9 @@ pub enum Error {
     /// A limit refused the new session.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The session is not in the state that the request expects. Nothing changed.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -251,6 +254,17 @@ impl Answer for u64 {
     }
 }
 
+/// The number of sessions that ended, or `None` if the session to spare is not live.
+impl Answer for Option<u64> {
+    fn read(answered: Answered<'_>) -> Result<Self, Error> {
+        match answered.outcome()? {
+            Outcome::DestroyedMany { count } => Ok(Some(*count)),
+            Outcome::Invalid => Ok(None),
+            _ => unexpected(),
+        }
+    }
+}
+
 impl Answer for Stats {
     fn read(answered: Answered<'_>) -> Result<Self, Error> {
         let outcome = answered.outcome()?;
@@ -262,6 +276,7 @@ impl<'r> Answered<'r> {
     fn outcome(&self) -> Result<&'r Outcome, Error> {
         match self.outcome {
             Ok(Outcome::Refused(refusal)) => Err((*refusal).into()),
+            Ok(Outcome::Conflict(conflict)) => Err((*conflict).into()),
             Ok(outcome) => Ok(outcome),
             Err(error) => Err(error.clone().into()),
         }

@@ -15,7 +15,7 @@ use super::answer::{Answer, Answered, Created, Error, SessionList, Stats, Valida
 use super::request::{self, Request};
 use crate::id::SessionId;
 use crate::session::Policy;
-use crate::store::{Changes, Conditions, CreateOptions, Operation};
+use crate::store::{Changes, Conditions, CreateOptions, Operation, UpdateConditions};
 
 /// The largest number of operations in a batch. Under a flood of requests, the first one must not wait for all others.
 const MAX_BATCH: usize = 1024;
@@ -150,7 +150,18 @@ impl AuthorityHandle {
 
     /// See [`SessionAuthority::update`].
     pub async fn update(&self, id: &str, data: impl Into<String>) -> Result<bool, Error> {
-        self.ask(request::update(id, data.into())).await
+        self.update_with(id, data, UpdateConditions::default())
+            .await
+    }
+
+    /// See [`SessionAuthority::update_with`].
+    pub async fn update_with(
+        &self,
+        id: &str,
+        data: impl Into<String>,
+        conditions: UpdateConditions<'static>,
+    ) -> Result<bool, Error> {
+        self.ask(request::update(id, data.into(), conditions)).await
     }
 
     /// See [`SessionAuthority::list`].
@@ -183,7 +194,7 @@ impl AuthorityHandle {
         &self,
         user: impl Into<String>,
         except: Option<&str>,
-    ) -> Result<u64, Error> {
+    ) -> Result<Option<u64>, Error> {
         self.ask(request::destroy_user(user.into(), except)).await
     }
 

@@ -18,6 +18,7 @@ use crate::id::{IdGenerator, SessionId};
 use crate::session::{Policy, SessionKey, Timestamp};
 use crate::store::{
     Batch, Changes, Conditions, CreateOptions, Operation, Outcome, Outcomes, Store,
+    UpdateConditions,
 };
 
 pub use answer::{Created, Error, ListedSession, SessionList, Stats, Validation};
@@ -111,7 +112,18 @@ impl SessionAuthority {
 
     /// Replaces a session's data with `data`, a JSON object. Returns whether a live session has this id.
     pub fn update(&mut self, id: &str, data: &str) -> Result<bool, Error> {
-        self.ask(request::update(id, data))
+        self.update_with(id, data, UpdateConditions::default())
+    }
+
+    /// Replaces a session's data if the session meets further conditions. Returns whether a live session has this id.
+    /// Fails with [`Error::Conflict`] if the session has other data than the expected data.
+    pub fn update_with(
+        &mut self,
+        id: &str,
+        data: &str,
+        conditions: UpdateConditions<'_>,
+    ) -> Result<bool, Error> {
+        self.ask(request::update(id, data, conditions))
     }
 
     /// Lists up to `limit` (1 to 1000) live sessions of `user`, the oldest first. The list marks the session with the
@@ -135,8 +147,9 @@ impl SessionAuthority {
         self.ask(request::destroy_by_handle(user, handle))
     }
 
-    /// Ends all sessions of `user`, except the one with the id `except`. Returns how many live sessions ended.
-    pub fn destroy_user(&mut self, user: &str, except: Option<&str>) -> Result<u64, Error> {
+    /// Ends all sessions of `user`, except the one with the id `except`. Returns how many live sessions ended, or
+    /// `None` if `except` is not the id of a live session of this user; then nothing ends.
+    pub fn destroy_user(&mut self, user: &str, except: Option<&str>) -> Result<Option<u64>, Error> {
         self.ask(request::destroy_user(user, except))
     }
 
@@ -227,7 +240,7 @@ impl SessionAuthority {
             Ok(Outcome::Created { .. }) => &mut tally.created,
             Ok(Outcome::Invalid) => &mut tally.invalid,
             Ok(Outcome::Regenerated) => &mut tally.regenerated,
-            Ok(Outcome::Refused(_)) | Err(_) => &mut tally.errors,
+            Ok(Outcome::Refused(_) | Outcome::Conflict(_)) | Err(_) => &mut tally.errors,
             Ok(_) => return,
         };
         *counter += 1;

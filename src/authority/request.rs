@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::answer::Error;
 use crate::limits::{self, MAX_LIST_LIMIT, MAX_STRING_BYTES};
 use crate::session::{Handle, Policy, SessionKey};
-use crate::store::{Changes, Conditions, CreateOptions, Operation};
+use crate::store::{Changes, Conditions, CreateOptions, Operation, UpdateConditions};
 
 /// A request to an authority, which makes the ids that the request needs.
 pub type Request<'a> = Operation<'a, ()>;
@@ -34,10 +34,15 @@ pub fn regenerate<'a>(old_id: &str, changes: Changes<'a>) -> Request<'a> {
     }
 }
 
-pub fn update<'a>(id: &str, data: impl Into<Cow<'a, str>>) -> Request<'a> {
+pub fn update<'a>(
+    id: &str,
+    data: impl Into<Cow<'a, str>>,
+    conditions: UpdateConditions<'a>,
+) -> Request<'a> {
     Operation::Update {
         key: SessionKey::of(id),
         data: data.into(),
+        conditions: box_unless_default(conditions),
     }
 }
 
@@ -90,8 +95,15 @@ pub fn check<'a>(mut request: Request<'a>, policy: &Policy) -> Result<Request<'a
         Operation::Regenerate {
             changes: Some(changes),
             ..
-        } => check_data(changes.data.as_mut(), policy)?,
-        Operation::Update { data, .. } => check_data(Some(data), policy)?,
+        } => check_data("data", changes.data.as_mut(), policy.max_data_bytes)?,
+        Operation::Update {
+            data, conditions, ..
+        } => {
+            check_data("data", Some(data), policy.max_data_bytes)?;
+            let expected = conditions.as_mut().map(|it| &mut it.expected_data);
+            let expected = expected.and_then(|it| it.as_mut()?.as_mut());
+            check_data("expected_data", expected, usize::MAX)?;
+        }
         Operation::List { user, limit, .. } => {
             check_user(user)?;
             if !(1..=MAX_LIST_LIMIT).contains(limit) {
@@ -133,20 +145,28 @@ fn check_create(options: &mut CreateOptions<'_>, policy: &Policy) -> Result<(), 
         let must_be = format!("zero, or from 1s to {max:?}");
         return Err(Error::invalid("idle_timeout", must_be));
     }
-    check_data(options.data.as_mut(), policy)
+    if options.max_sessions_per_user == Some(0) {
+        let must_be = "at least 1".to_owned();
+        return Err(Error::invalid("max_sessions_per_user", must_be));
+    }
+    check_data("data", options.data.as_mut(), policy.max_data_bytes)
 }
 
-fn check_data(data: Option<&mut Cow<'_, str>>, policy: &Policy) -> Result<(), Error> {
+fn check_data(
+    argument: &'static str,
+    data: Option<&mut Cow<'_, str>>,
+    max_bytes: usize,
+) -> Result<(), Error> {
     let Some(data) = data else { return Ok(()) };
     let json = data.trim_ascii();
-    let compact = limits::is_json(json).then(|| limits::compact_data(json, policy.max_data_bytes));
+    let compact = limits::is_json(json).then(|| limits::compact_data(json, max_bytes));
     match compact.flatten() {
         // The data was compact already.
         Some(Cow::Borrowed(json)) if json.len() == data.len() => {}
         Some(compact) => *data = Cow::Owned(compact.into_owned()),
         None => {
-            let must_be = limits::data_must_be(policy.max_data_bytes);
-            return Err(Error::invalid("data", must_be));
+            let must_be = limits::data_must_be(max_bytes);
+            return Err(Error::invalid(argument, must_be));
         }
     }
     Ok(())

@@ -25,11 +25,23 @@ pub struct Arguments {
     pub max_ttl: Duration,
 
     /// How long a session may go unused before it ends; 0 for no limit
-    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration_or_zero, help_heading = "Sessions")]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "0",
+        value_parser = duration_or_zero,
+        help_heading = "Sessions"
+    )]
     pub idle_timeout: Duration,
 
     /// How long an old id stays valid after a regeneration, for requests in flight
-    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration_or_zero, help_heading = "Sessions")]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "0",
+        value_parser = duration_or_zero,
+        help_heading = "Sessions"
+    )]
     pub rotation_grace: Duration,
 
     /// What to do when a retired id is presented after its grace
@@ -84,7 +96,13 @@ pub struct Arguments {
 
     /// Longest message, in bytes without its last line ending (64 to 1073741824); the node refuses a longer one with
     /// error 12
-    #[arg(long, value_name = "BYTES", default_value = "1048576", value_parser = max_line_bytes, help_heading = "Limits")]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value = "1048576",
+        value_parser = max_line_bytes,
+        help_heading = "Limits"
+    )]
     pub max_line_bytes: usize,
 
     /// Form of the replies

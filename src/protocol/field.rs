@@ -152,6 +152,10 @@ fields! {
     max_age: "max_age",
     reauthenticated: "reauthenticated",
     limit: "limit",
+    touch: "touch",
+    new_binding: "new_binding",
+    expected_data: "expected_data",
+    max_sessions_per_user: "max_sessions_per_user",
 }
 
 impl<'a> Fields<'a> {

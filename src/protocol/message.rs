@@ -10,20 +10,39 @@ use super::field::{BodyIs, Field, Fields, MessageFields};
 use super::{Envelope, Error, ErrorCode, Incoming, Message, Request, ReturnAddress};
 use crate::limits::{self, DEFAULT_LIST_LIMIT, MAX_LIST_LIMIT, MAX_STRING_BYTES, compact, is_text};
 use crate::session::{Binding, Handle, Policy, SessionKey};
-use crate::store::{Changes, Conditions, CreateOptions, Operation};
+use crate::store::{Changes, Conditions, CreateOptions, Operation, UpdateConditions};
 
 /// The types of request that [`read_request`] knows, with their fields. All requests also know `type` and `msg_id`.
 pub(super) const REQUESTS: [(&str, &[&str]); 11] = [
     (
         "create_session",
-        &["user_id", "ttl", "idle_timeout", "data", "binding"],
+        &[
+            "user_id",
+            "ttl",
+            "idle_timeout",
+            "data",
+            "binding",
+            "max_sessions_per_user",
+        ],
     ),
-    ("validate_session", &["session_id", "binding", "max_age"]),
+    (
+        "validate_session",
+        &["session_id", "binding", "max_age", "touch"],
+    ),
     (
         "regenerate_session",
-        &["old_session_id", "reauthenticated", "data"],
+        &[
+            "old_session_id",
+            "reauthenticated",
+            "data",
+            "binding",
+            "new_binding",
+        ],
     ),
-    ("update_session", &["session_id", "data"]),
+    (
+        "update_session",
+        &["session_id", "data", "binding", "expected_data"],
+    ),
     ("list_sessions", &["user_id", "session_id", "limit"]),
     ("destroy_session", &["session_id", "user_id", "handle"]),
     ("destroy_user_sessions", &["user_id", "except_session_id"]),
@@ -118,10 +137,7 @@ fn read_request<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Request<'a>, E
 #[cold]
 fn read_rare<'a>(kind: &str, body: &Fields<'a>, policy: &Policy) -> Result<Request<'a>, Error> {
     let operation = match kind {
-        "update_session" => Operation::Update {
-            key: key(body.session_id, "update_session: session_id")?,
-            data: data(body.data, "update_session: data", policy)?,
-        },
+        "update_session" => read_update(body, policy)?,
         "list_sessions" => read_list(body)?,
         "destroy_session" => read_destroy(body)?,
         "destroy_user_sessions" => Operation::DestroyUser {
@@ -162,12 +178,13 @@ fn are_absent(fields: &[Field<'_>]) -> bool {
 }
 
 fn read_conditions(body: &Fields<'_>) -> Result<Option<Box<Conditions>>, Error> {
-    if are_absent(&[body.binding, body.max_age]) {
+    if are_absent(&[body.binding, body.max_age, body.touch]) {
         return Ok(None);
     }
     Ok(Some(Box::new(Conditions {
         binding: optional_binding(body.binding, "validate_session: binding")?,
         max_age: optional_natural(body.max_age, "validate_session: max_age", 0..=u64::MAX)?,
+        untouched: optional_boolean(body.touch, "validate_session: touch")? == Some(false),
     })))
 }
 
@@ -175,7 +192,13 @@ fn read_create_options<'a>(
     body: &Fields<'a>,
     policy: &Policy,
 ) -> Result<Option<Box<CreateOptions<'a>>>, Error> {
-    if are_absent(&[body.ttl, body.idle_timeout, body.data, body.binding]) {
+    if are_absent(&[
+        body.ttl,
+        body.idle_timeout,
+        body.data,
+        body.binding,
+        body.max_sessions_per_user,
+    ]) {
         return Ok(None);
     }
     let max_ttl = policy.max_ttl.as_secs();
@@ -188,18 +211,59 @@ fn read_create_options<'a>(
         idle_timeout: seconds(body.idle_timeout, "create_session: idle_timeout", 0)?,
         data: optional_data(body.data, "create_session: data", policy)?,
         binding: optional_binding(body.binding, "create_session: binding")?,
+        max_sessions_per_user: {
+            let name = "create_session: max_sessions_per_user";
+            let limit = optional_natural(body.max_sessions_per_user, name, 1..=u64::MAX)?;
+            limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
+        },
     })))
 }
 
 fn read_changes<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Option<Box<Changes<'a>>>, Error> {
-    if are_absent(&[body.reauthenticated, body.data]) {
+    if are_absent(&[
+        body.reauthenticated,
+        body.data,
+        body.binding,
+        body.new_binding,
+    ]) {
         return Ok(None);
     }
     let reauthenticated = "regenerate_session: reauthenticated";
     Ok(Some(Box::new(Changes {
-        reauthenticated: optional_boolean(body.reauthenticated, reauthenticated)?,
+        reauthenticated: optional_boolean(body.reauthenticated, reauthenticated)? == Some(true),
         data: optional_data(body.data, "regenerate_session: data", policy)?,
+        binding: optional_binding(body.binding, "regenerate_session: binding")?,
+        new_binding: optional_binding(body.new_binding, "regenerate_session: new_binding")?,
     })))
+}
+
+fn read_update<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Operation<'a, ()>, Error> {
+    let conditions = if are_absent(&[body.binding, body.expected_data]) {
+        None
+    } else {
+        Some(Box::new(UpdateConditions {
+            binding: optional_binding(body.binding, "update_session: binding")?,
+            expected_data: optional(body.expected_data, expected_data)?,
+        }))
+    };
+    Ok(Operation::Update {
+        key: key(body.session_id, "update_session: session_id")?,
+        data: data(body.data, "update_session: data", policy)?,
+        conditions,
+    })
+}
+
+/// Requires an object, or null for no data. The object may be of any size: one that is too large matches no data.
+fn expected_data(field: Field<'_>) -> Result<Option<Cow<'_, str>>, Error> {
+    let json = field.json();
+    if json == Some("null") {
+        return Ok(None);
+    }
+    let data = json.and_then(|json| limits::compact_data(json, usize::MAX));
+    data.map(Some).ok_or_else(|| {
+        let what = "a JSON object without lone surrogates, or null";
+        must_be(field, "update_session: expected_data", what)
+    })
 }
 
 fn read_list<'a>(body: &Fields<'a>) -> Result<Operation<'a, ()>, Error> {
@@ -259,14 +323,12 @@ fn optional_data<'a>(
     optional(field, |field| data(field, name, policy))
 }
 
-/// Reads `true` or `false`. An absent field counts as `false`.
-fn optional_boolean(field: Field<'_>, name: &str) -> Result<bool, Error> {
-    let read = |field: Field<'_>| {
+fn optional_boolean(field: Field<'_>, name: &str) -> Result<Option<bool>, Error> {
+    optional(field, |field| {
         field
             .boolean()
             .ok_or_else(|| must_be(field, name, "true or false"))
-    };
-    optional(field, read).map(Option::unwrap_or_default)
+    })
 }
 
 fn optional_natural(

@@ -206,4 +206,6 @@ pub enum ErrorCode {
     MalformedRequest = 12,
     /// The store failed, and the request may have taken effect.
     Crash = 13,
+    /// The session is not in the state that the request expects. Nothing changed.
+    PreconditionFailed = 22,
 }

@@ -58,13 +58,6 @@ impl Lifetime {
         self.auth_time = now;
         self.ends_at = now + ttl;
     }
-
-    /// How many whole seconds ago the user authenticated, if more than `max_age` seconds have passed; then the user has
-    /// to authenticate again (OpenID Connect Core 1.0, `max_age`). Rounded up, so the result is greater than `max_age`.
-    pub fn auth_age_beyond(&self, now: Timestamp, max_age: u64) -> Option<u64> {
-        let millis = now.as_millis().saturating_sub(self.auth_time.as_millis());
-        (millis > max_age.saturating_mul(1000)).then(|| millis.div_ceil(1000))
-    }
 }
 
 #[cfg(test)]
@@ -117,12 +110,21 @@ mod tests {
     #[test]
     fn an_authentication_is_too_old_when_more_than_max_age_has_passed() {
         let life = Lifetime::begin(NOON, millis(100_000), None);
-        assert_eq!(life.auth_age_beyond(NOON, 0), None);
-        assert_eq!(life.auth_age_beyond(NOON + millis(1), 0), Some(1));
-        assert_eq!(life.auth_age_beyond(NOON + millis(60_000), 60), None);
-        assert_eq!(life.auth_age_beyond(NOON + millis(60_001), 60), Some(61));
-        assert_eq!(life.auth_age_beyond(NOON + millis(62_000), 60), Some(62));
-        assert_eq!(life.auth_age_beyond(NOON + millis(62_000), u64::MAX), None);
+        assert_eq!(life.auth_time.age_beyond(NOON, 0), None);
+        assert_eq!(life.auth_time.age_beyond(NOON + millis(1), 0), Some(1));
+        assert_eq!(life.auth_time.age_beyond(NOON + millis(60_000), 60), None);
+        assert_eq!(
+            life.auth_time.age_beyond(NOON + millis(60_001), 60),
+            Some(61)
+        );
+        assert_eq!(
+            life.auth_time.age_beyond(NOON + millis(62_000), 60),
+            Some(62)
+        );
+        assert_eq!(
+            life.auth_time.age_beyond(NOON + millis(62_000), u64::MAX),
+            None
+        );
     }
 
     #[test]

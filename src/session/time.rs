@@ -40,6 +40,14 @@ impl Timestamp {
     pub const fn seconds_from(self, now: Timestamp) -> u64 {
         self.0.saturating_sub(now.0).div_ceil(1000)
     }
+
+    /// How long ago this was, in whole seconds, if that is more than `max_age` seconds: if this is when a user
+    /// authenticated, they must authenticate again (`max_age` of OpenID Connect Core 1.0). Rounded up, so that it is
+    /// more than `max_age` in whole seconds too.
+    pub fn age_beyond(self, now: Timestamp, max_age: u64) -> Option<u64> {
+        let millis = now.0.saturating_sub(self.0);
+        (millis > max_age.saturating_mul(1000)).then(|| millis.div_ceil(1000))
+    }
 }
 
 impl Add<Duration> for Timestamp {

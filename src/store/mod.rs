@@ -30,6 +30,9 @@
 //!
 //! - `Validate` requires a live session, then the right binding, then a recent authentication. So nobody without the
 //!   binding learns that the session is live.
+//! - `Regenerate` requires a live session, then the right binding, then that the key is the session's present one.
+//! - `Update` requires a live session, then the right binding, then the expected data.
+//! - `DestroyUser` requires that the key to spare names a live session of the user. Otherwise it ends nothing.
 //! - `Create` requires memory, then room under the user's limit, then room under the limit of all. A create that evicts
 //!   a session needs no further room. A refused create evicts nobody.
 //! - An operation resolves the key that it presents before it does anything else. If the key's session has expired, the
@@ -53,9 +56,9 @@
 //! | any that presents a key | `ReuseDetected` and `Destroyed(Reuse)`, if a retired key ends its session |
 //! | `Validate` | `Validated` or `Invalid`; none for `ReauthenticationRequired` |
 //! | `Create` | `Evicted` for each session that makes room, then `Created`; or `Rejected` if a limit refuses it |
-//! | `Regenerate` | `Regenerated` or `Invalid` |
+//! | `Regenerate` | `Regenerated` or `Invalid`; none for `Conflict` |
 //! | `Update` | `Invalid`, or none |
-//! | `Destroy`, `DestroyByHandle`, `DestroyUser` | `Destroyed` for each session, with the reason |
+//! | `Destroy`, `DestroyByHandle`, `DestroyUser` | `Destroyed` for each session, with the reason; or `Invalid` |
 //! | `DestroyAll` | `AllDestroyed` once, with the count |
 //!
 //! ## A server that nodes share
@@ -83,9 +86,10 @@ use crate::session::Timestamp;
 
 pub use crate::session::Policy;
 pub use memory::MemoryStore;
-pub use operation::{Batch, Changes, Conditions, CreateOptions, Operation};
+pub use operation::{Batch, Changes, Conditions, CreateOptions, Operation, UpdateConditions};
 pub use outcome::{
-    Event, EventKind, Listed, Mark, Outcome, Outcomes, Reason, Record, Refusal, StoreError, Text,
+    Conflict, Event, EventKind, Listed, Mark, Outcome, Outcomes, Reason, Record, Refusal,
+    StoreError, Text,
 };
 #[cfg(feature = "redis")]
 pub use redis::{RedisConnectError, RedisOptions, RedisStore, RedisUrl, RedisUrlError};

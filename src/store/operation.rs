@@ -20,8 +20,9 @@ pub struct Batch<'a> {
 ///
 /// A peer *presents* a key by sending the id that belongs to it. The key names the live session whose present key it
 /// is. If the [`Policy`] remembers retired ids, the key may also be one that a regeneration retired. Within its grace
-/// period, a retired key validates and destroys its session, and does nothing else. After its grace period, it names no
-/// session; with [`OnReuse::Revoke`](crate::session::OnReuse::Revoke), presenting it also ends its session.
+/// period, a retired key names its session in every operation, but regenerates nothing, and it proves no authentication
+/// later than its retirement. After its grace period, it names no session; with
+/// [`OnReuse::Revoke`](crate::session::OnReuse::Revoke), presenting it also ends its session.
 ///
 /// `New` is the key of an id that the authority makes for the operation. An `Operation<'_, ()>` is a request, which has
 /// no such key yet. The authority makes the key and adds it with [`Operation::with_key`].
@@ -48,8 +49,9 @@ pub enum Operation<'a, New = SessionKey> {
     },
     /// Give a session a new key and retire its present key, in one step: at any time, the session has
     /// exactly one present key. Everything else stays, unless `changes` says otherwise. Counts as a use of the session.
-    /// The outcome is [`Outcome::Regenerated`](super::Outcome::Regenerated) or
-    /// [`Outcome::Invalid`](super::Outcome::Invalid).
+    /// The outcome is [`Outcome::Regenerated`](super::Outcome::Regenerated),
+    /// [`Outcome::Invalid`](super::Outcome::Invalid) or, if the key is a retired one within its grace period,
+    /// [`Outcome::Conflict`](super::Outcome::Conflict).
     Regenerate {
         /// The presented key.
         old: SessionKey,
@@ -65,6 +67,8 @@ pub enum Operation<'a, New = SessionKey> {
         key: SessionKey,
         /// The new data: a JSON object.
         data: Cow<'a, str>,
+        /// Further conditions that the session must meet.
+        conditions: Option<Box<UpdateConditions<'a>>>,
     },
     /// List a user's live sessions, the oldest first. The outcome is [`Outcome::Sessions`](super::Outcome::Sessions).
     List {
@@ -119,7 +123,15 @@ impl<'a, New> Operation<'a, New> {
                 new: make(),
                 changes,
             },
-            Self::Update { key, data } => Operation::Update { key, data },
+            Self::Update {
+                key,
+                data,
+                conditions,
+            } => Operation::Update {
+                key,
+                data,
+                conditions,
+            },
             Self::List {
                 user,
                 caller,
@@ -161,6 +173,8 @@ pub struct CreateOptions<'a> {
     pub data: Option<Cow<'a, str>>,
     /// The property of the client to which the session is bound.
     pub binding: Option<Binding>,
+    /// How many live sessions this user may have: at least 1. The default is [`Policy::max_sessions_per_user`].
+    pub max_sessions_per_user: Option<usize>,
 }
 
 impl CreateOptions<'_> {
@@ -182,6 +196,13 @@ impl CreateOptions<'_> {
         };
         (ttl.unwrap_or(policy.ttl), idle_timeout)
     }
+
+    /// How many live sessions the user of such a session may have, if there is a limit.
+    #[inline]
+    pub fn user_limit(options: Option<&Self>, policy: &Policy) -> Option<usize> {
+        let own = options.and_then(|options| options.max_sessions_per_user);
+        own.or(policy.max_sessions_per_user)
+    }
 }
 
 /// Further conditions that a live session must meet to be valid.
@@ -191,6 +212,18 @@ pub struct Conditions {
     pub binding: Option<Binding>,
     /// The largest number of seconds since the user authenticated (`max_age` of OpenID Connect Core 1.0).
     pub max_age: Option<u64>,
+    /// Whether the validation is no use of the session, so that neither its idle timeout nor its last use moves.
+    pub untouched: bool,
+}
+
+/// Further conditions that a live session must meet to be updated.
+#[derive(Default, PartialEq, Eq)]
+pub struct UpdateConditions<'a> {
+    /// The presented binding. A bound session is updated only with its own binding.
+    pub binding: Option<Binding>,
+    /// The data that the session must have, as compact JSON, or `Some(None)` if it must have none. Otherwise the
+    /// outcome is [`Outcome::Conflict`](super::Outcome::Conflict).
+    pub expected_data: Option<Option<Cow<'a, str>>>,
 }
 
 /// Further changes that a regeneration makes.
@@ -198,6 +231,10 @@ pub struct Conditions {
 pub struct Changes<'a> {
     /// Whether the user has just authenticated again. If so, the lifetime restarts.
     pub reauthenticated: bool,
+    /// The presented binding. A bound session is regenerated only with its own binding.
+    pub binding: Option<Binding>,
+    /// The session's new binding. `None` keeps the binding.
+    pub new_binding: Option<Binding>,
     /// The session's new data: a JSON object of up to [`Policy::max_data_bytes`] bytes. `None` keeps the data.
     pub data: Option<Cow<'a, str>>,
 }

@@ -51,6 +51,8 @@ pub enum Outcome {
     },
     /// A limit refused the new session.
     Refused(Refusal),
+    /// The session is live, but not in the state that the operation expects. Nothing changed.
+    Conflict(Conflict),
     /// The store's counts.
     Stats {
         /// The number of live sessions, if the store can tell.
@@ -63,6 +65,17 @@ pub enum Outcome {
         /// How many expired sessions this node has removed since it opened the store.
         expired: u64,
     },
+}
+
+/// What an operation expects of a session, and did not find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// The presented key is the session's present key. It was retired a moment ago and is within its grace period.
+    #[error("this id was regenerated a moment ago")]
+    Regenerated,
+    /// The session has the data that the update expects.
+    #[error("the session's data is not the expected data")]
+    Data,
 }
 
 /// The limit that refused a new session.

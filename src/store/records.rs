@@ -55,6 +55,7 @@ pub trait Records {
         let change = Change {
             lifetime: *lifetime,
             data: None,
+            binding: None,
             new_key: None,
         };
         self.change(record, &change)
@@ -119,9 +120,18 @@ pub enum Found<R> {
     Retired {
         /// The session.
         record: R,
-        /// When a regeneration retired the key.
-        at: Timestamp,
+        /// The retirement of the key.
+        retirement: Retirement,
     },
+}
+
+/// The retirement of a key by a regeneration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retirement {
+    /// When the key was retired.
+    pub at: Timestamp,
+    /// The session's `auth_time` until then. A retired key proves no later authentication.
+    pub auth_time: Timestamp,
 }
 
 /// A session to add.
@@ -144,6 +154,8 @@ pub struct Change<'a> {
     pub lifetime: Lifetime,
     /// The new data, or `None` to keep the present data.
     pub data: Option<&'a str>,
+    /// The new binding, or `None` to keep the present binding.
+    pub binding: Option<&'a Binding>,
     /// The new key, or `None` to keep the present key.
     pub new_key: Option<NewKey>,
 }
@@ -152,8 +164,8 @@ pub struct Change<'a> {
 pub struct NewKey {
     /// The new key.
     pub key: SessionKey,
-    /// When the present key was retired, or `None` to forget it.
-    pub retired_at: Option<Timestamp>,
+    /// The retirement of the present key, or `None` to forget the key.
+    pub retirement: Option<Retirement>,
 }
 
 /// The numbers of sessions and of users.

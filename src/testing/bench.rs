@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
 use crate::store::{
-    Batch, Changes, Conditions, CreateOptions, EventKind, Operation, Outcome, Outcomes, Policy,
-    Record, Refusal, Store,
+    Batch, Changes, Conditions, Conflict, CreateOptions, EventKind, Operation, Outcome, Outcomes,
+    Policy, Record, Refusal, Store, UpdateConditions,
 };
 
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_250);
@@ -28,6 +28,7 @@ pub enum Seen {
     DestroyedMany(u64),
     Full,
     UserLimit,
+    Conflict(Conflict),
     Stats(Stats),
 }
 
@@ -215,6 +216,7 @@ fn see(outcome: &Outcome, outcomes: &Outcomes) -> Seen {
         }
         Outcome::Destroyed => Seen::Destroyed,
         Outcome::DestroyedMany { count } => Seen::DestroyedMany(*count),
+        Outcome::Conflict(conflict) => Seen::Conflict(*conflict),
         Outcome::Refused(Refusal::Full { .. }) => Seen::Full,
         Outcome::Refused(Refusal::UserLimit { .. }) => Seen::UserLimit,
         &Outcome::Stats {
@@ -294,7 +296,7 @@ pub fn validate_bound(id: &str, binding: &str) -> Operation<'static> {
         key: key(id),
         conditions: Some(Box::new(Conditions {
             binding: Some(Binding::to(binding)),
-            max_age: None,
+            ..Conditions::default()
         })),
     }
 }
@@ -303,8 +305,8 @@ pub fn validate_within(id: &str, max_age: u64) -> Operation<'static> {
     Operation::Validate {
         key: key(id),
         conditions: Some(Box::new(Conditions {
-            binding: None,
             max_age: Some(max_age),
+            ..Conditions::default()
         })),
     }
 }
@@ -323,7 +325,7 @@ pub fn reauthenticate(old: &str, new: &str) -> Operation<'static> {
         new: key(new),
         changes: Some(Box::new(Changes {
             reauthenticated: true,
-            data: None,
+            ..Changes::default()
         })),
     }
 }
@@ -333,8 +335,8 @@ pub fn regenerate_with<'a>(old: &str, new: &str, data: &'a str) -> Operation<'a>
         old: key(old),
         new: key(new),
         changes: Some(Box::new(Changes {
-            reauthenticated: false,
             data: Some(data.into()),
+            ..Changes::default()
         })),
     }
 }
@@ -343,6 +345,33 @@ pub fn update<'a>(id: &str, data: &'a str) -> Operation<'a> {
     Operation::Update {
         key: key(id),
         data: data.into(),
+        conditions: None,
+    }
+}
+
+pub fn update_if<'a>(id: &str, data: &'a str, conditions: UpdateConditions<'a>) -> Operation<'a> {
+    Operation::Update {
+        key: key(id),
+        data: data.into(),
+        conditions: Some(Box::new(conditions)),
+    }
+}
+
+pub fn regenerate_as<'a>(old: &str, new: &str, changes: Changes<'a>) -> Operation<'a> {
+    Operation::Regenerate {
+        old: key(old),
+        new: key(new),
+        changes: Some(Box::new(changes)),
+    }
+}
+
+pub fn look_at(id: &str) -> Operation<'static> {
+    Operation::Validate {
+        key: key(id),
+        conditions: Some(Box::new(Conditions {
+            untouched: true,
+            ..Conditions::default()
+        })),
     }
 }
 

@@ -5,7 +5,9 @@
 macro_rules! tests_of_life {
     () => {
         use super::bench;
+        use $crate::session::Binding;
         use $crate::store::Policy;
+        use $crate::store::{Conflict, UpdateConditions};
         use $crate::testing::bench::*;
 
         #[test]
@@ -150,13 +152,11 @@ macro_rules! tests_of_life {
         }
 
         #[test]
-        fn only_validation_asks_for_the_binding() {
+        fn a_bound_session_ends_without_its_binding() {
             let mut store = $crate::open_bench!(Policy::default());
             store.one(create_with("a", "alice", None, Some("laptop")));
-            assert_eq!(store.one(update("a", "{}")), Seen::Updated);
-            assert_eq!(store.one(regenerate("a", "b")), Seen::Regenerated);
-            assert_eq!(store.one(destroy("b")), Seen::Destroyed);
-            assert_eq!(store.one(validate_bound("b", "laptop")), Seen::Invalid);
+            assert_eq!(store.one(destroy("a")), Seen::Destroyed);
+            assert_eq!(store.one(validate_bound("a", "laptop")), Seen::Invalid);
         }
 
         #[test]
@@ -217,6 +217,73 @@ macro_rules! tests_of_life {
                 assert_eq!(store.one(validate(user)), valid(user));
                 assert_eq!(store.handles(user).len(), 1);
             }
+        }
+
+        #[test]
+        fn a_look_at_a_session_is_no_use_of_it() {
+            let mut store = $crate::open_bench!(Policy::default());
+            store.one(create_idle("looked at", "alice", SECOND * 2));
+            store.one(create_idle("used", "alice", SECOND * 2));
+            store.advance(1100);
+            assert_eq!(store.one(look_at("looked at")), valid("alice"));
+            assert_eq!(store.one(validate("used")), valid("alice"));
+            store.advance(1100);
+            assert_eq!(store.one(look_at("looked at")), Seen::Invalid);
+            assert_eq!(store.one(look_at("used")), valid("alice"));
+        }
+
+        #[test]
+        fn a_bound_session_is_updated_with_its_binding_only() {
+            let mut store = $crate::open_bench!(Policy::default());
+            store.one(create_with("a", "alice", None, Some("x")));
+            let bound_to = |binding| UpdateConditions {
+                binding: Some(Binding::to(binding)),
+                ..UpdateConditions::default()
+            };
+            assert_eq!(store.one(update("a", "{}")), Seen::Invalid);
+            assert_eq!(
+                store.one(update_if("a", "{}", bound_to("y"))),
+                Seen::Invalid
+            );
+            assert_eq!(store.one(validate_bound("a", "x")), valid("alice"));
+            assert_eq!(
+                store.one(update_if("a", "{}", bound_to("x"))),
+                Seen::Updated
+            );
+            assert_eq!(
+                store.one(validate_bound("a", "x")),
+                valid_with("alice", "{}")
+            );
+        }
+
+        #[test]
+        fn an_update_that_expects_other_data_changes_nothing() {
+            let mut store = $crate::open_bench!(Policy::default());
+            store.one(create("a", "alice", HOUR));
+            let if_it_is = |expected: Option<&'static str>| UpdateConditions {
+                expected_data: Some(expected.map(Into::into)),
+                ..UpdateConditions::default()
+            };
+            let conflict = Seen::Conflict(Conflict::Data);
+            let first = update_if("a", "{\"n\":1}", if_it_is(Some("{}")));
+            assert_eq!(store.one(first), conflict);
+            assert_eq!(store.one(validate("a")), valid("alice"));
+            let first = update_if("a", "{\"n\":1}", if_it_is(None));
+            assert_eq!(store.one(first), Seen::Updated);
+            // Of two that expect the same, one succeeds.
+            let seen = store.apply(&[
+                update_if("a", "{\"n\":2}", if_it_is(Some("{\"n\":1}"))),
+                update_if("a", "{\"n\":3}", if_it_is(Some("{\"n\":1}"))),
+                update_if("a", "{\"n\":3}", if_it_is(None)),
+                validate("a"),
+                update_if("x", "{}", if_it_is(None)),
+            ]);
+            let conflict = || Seen::Conflict(Conflict::Data);
+            let two = valid_with("alice", "{\"n\":2}");
+            assert_eq!(
+                seen,
+                [Seen::Updated, conflict(), conflict(), two, Seen::Invalid]
+            );
         }
     };
 }

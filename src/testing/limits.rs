@@ -6,6 +6,7 @@ macro_rules! tests_of_limits {
     () => {
         use super::bench;
         use $crate::session::OnUserLimit;
+        use $crate::store::CreateOptions;
         use $crate::store::Policy;
         use $crate::testing::bench::*;
 
@@ -57,6 +58,24 @@ macro_rules! tests_of_limits {
                 assert_eq!(store.one(validate("a")), valid("alice"));
                 assert_eq!(store.stats().destroyed, 0);
             }
+        }
+
+        #[test]
+        fn a_create_can_set_the_limit_of_its_user() {
+            let mut store = $crate::open_bench!(two_of_a_user(OnUserLimit::Reject));
+            let with_limit = |id, limit| {
+                let options = CreateOptions {
+                    max_sessions_per_user: Some(limit),
+                    ..CreateOptions::default()
+                };
+                create_as(id, "alice", options)
+            };
+            assert_eq!(store.one(with_limit("a", 1)), Seen::Created);
+            assert_eq!(store.one(with_limit("b", 1)), Seen::UserLimit);
+            assert_eq!(store.one(with_limit("b", 3)), Seen::Created);
+            assert_eq!(store.one(create("c", "alice", HOUR)), Seen::UserLimit);
+            assert_eq!(store.one(with_limit("c", 3)), Seen::Created);
+            assert_eq!(store.one(with_limit("d", usize::MAX)), Seen::Created);
         }
     };
 }

@@ -6,7 +6,9 @@ macro_rules! tests_of_regeneration {
     () => {
         use super::bench;
         use std::time::Duration;
+        use $crate::session::Binding;
         use $crate::session::OnReuse;
+        use $crate::store::{Changes, Conflict};
         use $crate::store::{Operation, Policy};
         use $crate::testing::bench::*;
 
@@ -23,7 +25,14 @@ macro_rules! tests_of_regeneration {
             let mut store = $crate::open_bench!(Policy::default());
             store.one(create_with("a", "alice", Some("{\"a\":1}"), Some("laptop")));
             let handles = store.handles("alice");
-            assert_eq!(store.one(regenerate("a", "b")), Seen::Regenerated);
+            let changes = Changes {
+                binding: Some(Binding::to("laptop")),
+                ..Changes::default()
+            };
+            assert_eq!(
+                store.one(regenerate_as("a", "b", changes)),
+                Seen::Regenerated
+            );
             let seen = store.one(validate_bound("b", "laptop"));
             assert_eq!(seen, valid_with("alice", "{\"a\":1}"));
             assert_eq!(store.one(validate("b")), Seen::Invalid, "still bound");
@@ -69,24 +78,6 @@ macro_rules! tests_of_regeneration {
             store.advance(1200);
             assert_eq!(store.one(validate("a2")), valid("alice"));
             assert_eq!(store.one(validate("b2")), Seen::Invalid);
-        }
-
-        #[test]
-        fn in_its_grace_a_retired_key_validates_and_does_nothing_else() {
-            for on_reuse in [OnReuse::Ignore, OnReuse::Revoke] {
-                let mut store = $crate::open_bench!(with_grace(60, on_reuse));
-                store.one(create("a", "alice", HOUR));
-                store.one(regenerate("a", "b"));
-                assert_eq!(store.one(validate("a")), valid("alice"));
-                assert_eq!(store.one(update("a", "{}")), Seen::Invalid);
-                assert_eq!(store.one(regenerate("a", "c")), Seen::Invalid);
-                let (shown, _) = store.list("alice", Some("a"), 10);
-                assert!(shown.len() == 1 && !shown[0].is_current);
-                assert_eq!(store.one(validate("b")), valid("alice"));
-                let seen = store.one(destroy_user("alice", Some("a")));
-                assert_eq!(seen, Seen::DestroyedMany(1), "it spares no session");
-                assert_eq!(store.one(validate("a")), Seen::Invalid);
-            }
         }
 
         #[test]
@@ -171,7 +162,7 @@ macro_rules! tests_of_regeneration {
                 (update("a", "{}"), Some(Seen::Invalid)),
                 (regenerate("a", "x"), Some(Seen::Invalid)),
                 (destroy("a"), Some(Seen::Destroyed)),
-                (destroy_user("bob", Some("a")), Some(Seen::DestroyedMany(0))),
+                (destroy_user("bob", Some("a")), Some(Seen::Invalid)),
                 (list("bob", Some("a"), 10), None),
             ];
             for (operation, expected) in presented {
@@ -204,6 +195,106 @@ macro_rules! tests_of_regeneration {
             assert_eq!(store.one(validate("a")), Seen::Invalid);
             assert_eq!(store.one(validate("b")), Seen::Invalid);
             store.assert_live(0, 0);
+        }
+
+        #[test]
+        fn a_retired_key_within_its_grace_does_everything_but_regenerate() {
+            let mut store = $crate::open_bench!(with_grace(60, OnReuse::Revoke));
+            store.apply(&[create("a", "alice", HOUR), create("z", "alice", HOUR)]);
+            assert_eq!(store.one(regenerate("a", "b")), Seen::Regenerated);
+            assert_eq!(store.one(update("a", "{\"by\":\"a\"}")), Seen::Updated);
+            let with_data = valid_with("alice", "{\"by\":\"a\"}");
+            assert_eq!(store.one(validate("a")), with_data);
+            assert_eq!(store.one(validate("b")), with_data);
+            let conflict = Seen::Conflict(Conflict::Regenerated);
+            assert_eq!(store.one(regenerate("a", "c")), conflict);
+            assert_eq!(store.one(validate("c")), Seen::Invalid);
+            assert_eq!(store.one(validate("b")), with_data);
+            let (shown, _) = store.list("alice", Some("a"), 10);
+            let own: Vec<bool> = shown.iter().map(|shown| shown.is_current).collect();
+            assert_eq!(own, [true, false]);
+            let others = store.one(destroy_user("alice", Some("a")));
+            assert_eq!(others, Seen::DestroyedMany(1));
+            assert_eq!(store.one(validate("z")), Seen::Invalid);
+            assert_eq!(store.one(validate("b")), with_data);
+            assert_eq!(store.one(destroy("a")), Seen::Destroyed);
+            assert_eq!(store.one(validate("b")), Seen::Invalid);
+            store.assert_live(0, 0);
+        }
+
+        #[test]
+        fn of_two_regenerations_at_once_the_second_changes_nothing() {
+            let mut store = $crate::open_bench!(with_grace(60, OnReuse::Ignore));
+            store.one(create("a", "alice", HOUR));
+            let seen = store.apply(&[
+                regenerate("a", "b"),
+                regenerate_with("a", "c", "{\"lost\":1}"),
+                reauthenticate("a", "d"),
+                validate("b"),
+            ]);
+            let conflict = || Seen::Conflict(Conflict::Regenerated);
+            let expected = [Seen::Regenerated, conflict(), conflict(), valid("alice")];
+            assert_eq!(seen, expected);
+            for id in ["c", "d"] {
+                assert_eq!(store.one(validate(id)), Seen::Invalid);
+            }
+        }
+
+        #[test]
+        fn a_retired_key_proves_no_later_authentication() {
+            let mut store = $crate::open_bench!(with_grace(60, OnReuse::Ignore));
+            store.one(create("a", "alice", HOUR));
+            store.advance(2100);
+            assert_eq!(store.one(reauthenticate("a", "b")), Seen::Regenerated);
+            assert_eq!(store.one(regenerate("b", "c")), Seen::Regenerated);
+            let required = Seen::ReauthenticationRequired("alice".to_owned());
+            assert_eq!(store.one(validate_within("a", 1)), required);
+            assert_eq!(store.one(validate_within("b", 1)), valid("alice"));
+            assert_eq!(store.one(validate_within("c", 1)), valid("alice"));
+            assert_eq!(store.one(validate_within("a", 60)), valid("alice"));
+        }
+
+        #[test]
+        fn a_bound_session_is_regenerated_with_its_binding_only() {
+            let mut store = $crate::open_bench!(with_grace(60, OnReuse::Ignore));
+            store.one(create_with("a", "alice", None, Some("x")));
+            let bound_to = |binding, new_binding| Changes {
+                binding: Some(Binding::to(binding)),
+                new_binding,
+                ..Changes::default()
+            };
+            assert_eq!(store.one(regenerate("a", "b")), Seen::Invalid);
+            let wrong = regenerate_as("a", "b", bound_to("y", None));
+            assert_eq!(store.one(wrong), Seen::Invalid);
+            let right = regenerate_as("a", "b", bound_to("x", Some(Binding::to("y"))));
+            assert_eq!(store.one(right), Seen::Regenerated);
+            assert_eq!(store.one(validate_bound("b", "x")), Seen::Invalid);
+            assert_eq!(store.one(validate_bound("b", "y")), valid("alice"));
+            // Whoever has a retired key without the binding learns nothing of the session.
+            let wrong = regenerate_as("a", "c", bound_to("x", None));
+            assert_eq!(store.one(wrong), Seen::Invalid);
+            let late = regenerate_as("a", "c", bound_to("y", None));
+            assert_eq!(store.one(late), Seen::Conflict(Conflict::Regenerated));
+            // A log-out always works.
+            assert_eq!(store.one(destroy("b")), Seen::Destroyed);
+            assert_eq!(store.one(validate_bound("b", "y")), Seen::Invalid);
+        }
+
+        #[test]
+        fn a_regeneration_can_bind_a_session() {
+            let mut store = $crate::open_bench!(Policy::default());
+            store.one(create_with("a", "alice", Some("{\"kept\":1}"), None));
+            let changes = Changes {
+                new_binding: Some(Binding::to("x")),
+                ..Changes::default()
+            };
+            assert_eq!(
+                store.one(regenerate_as("a", "b", changes)),
+                Seen::Regenerated
+            );
+            assert_eq!(store.one(validate("b")), Seen::Invalid);
+            let with_data = valid_with("alice", "{\"kept\":1}");
+            assert_eq!(store.one(validate_bound("b", "x")), with_data);
         }
     };
 }

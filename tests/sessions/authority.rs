@@ -71,7 +71,9 @@ fn a_session_goes_through_its_life() {
     assert_eq!(shown.lifetime.created_at, START);
 
     let count = sessions.destroy_user("alice", Some(new.expose()));
-    assert_eq!(count.expect("an answer"), 1);
+    assert_eq!(count.expect("an answer"), Some(1));
+    let stale = sessions.destroy_user("alice", Some(id));
+    assert_eq!(stale.expect("an answer"), None);
     assert_eq!(
         sessions.validate(other.expose()).expect("an answer").user(),
         None
@@ -98,7 +100,7 @@ fn a_session_goes_through_its_life() {
         (3, 1, 1)
     );
     assert_eq!((stats.destroyed, stats.expired, stats.errors), (2, 1, 0));
-    assert_eq!(stats.invalid, 5);
+    assert_eq!(stats.invalid, 6);
 }
 
 #[test]
@@ -123,6 +125,7 @@ fn conditions_and_changes_are_those_of_the_wire() {
     let recent = |max_age| Conditions {
         binding,
         max_age: Some(max_age),
+        ..Conditions::default()
     };
     let old = sessions.validate_with(id.expose(), recent(60));
     let expected = Validation::ReauthenticationRequired {
@@ -134,6 +137,8 @@ fn conditions_and_changes_are_those_of_the_wire() {
     let changes = Changes {
         reauthenticated: true,
         data: Some("{\"step\":\t2}".into()),
+        binding,
+        ..Changes::default()
     };
     let new = sessions.regenerate_with(id.expose(), changes);
     let new = new.expect("an answer").expect("the session is live");

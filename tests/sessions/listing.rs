@@ -172,8 +172,10 @@ fn the_callers_own_session_is_spared_if_it_is_the_users() {
     let except = |id: &str| json!({"type": "destroy_user_sessions", "user_id": "alice", "except_session_id": id});
     assert_eq!(node.ask(except(&own))["count"], 1);
     assert!(node.is_live(&own) && !node.is_live(&other));
-    assert_eq!(node.ask(except(&of_bob))["count"], 1);
-    assert!(!node.is_live(&own) && node.is_live(&of_bob));
+    for dead in [&of_bob, &other, "never"] {
+        assert_eq!(node.answer(except(dead)), r#"{"type":"session_invalid"}"#);
+    }
+    assert!(node.is_live(&own) && node.is_live(&of_bob));
 }
 
 #[test]

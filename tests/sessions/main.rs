@@ -4,6 +4,7 @@ session_node_testing::set_up!();
 
 mod audit;
 mod authority;
+mod conditions;
 mod handle;
 mod lifetime;
 mod limits;

@@ -13,21 +13,38 @@ fn choice() -> impl Strategy<Value = Choice> {
     any::<u32>().prop_map(Choice)
 }
 
+fn maybe<T: Strategy>(some: T) -> impl Strategy<Value = Option<T::Value>>
+where
+    T::Value: std::fmt::Debug,
+{
+    prop::option::weighted(0.3, some)
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let seconds = || prop::option::weighted(0.3, 1..6_u64);
-    let small = || prop::option::weighted(0.3, 0..3_u8);
+    let small = || maybe(0..3_u8);
+    // Two, so that a binding is often the right one.
+    let rarely = || prop::option::weighted(0.3, 0..2_u8);
     let id = choice;
     let some_id = || prop::option::weighted(0.5, choice());
     let user = || 0..3_u8;
     prop_oneof![
-        6 => (user(), seconds(), prop::option::weighted(0.3, 0..4_u64), small(), small()).prop_map(
-            |(user, ttl, idle_timeout, data, binding)| Step::Create { user, ttl, idle_timeout, data, binding }
+        6 => (user(), seconds(), maybe(0..4_u64), small(), rarely(), maybe(1..4_u64)).prop_map(
+            |(user, ttl, idle_timeout, data, binding, limit)| Step::Create {
+                user, ttl, idle_timeout, data, binding, limit
+            }
         ),
-        8 => (id(), small(), prop::option::weighted(0.3, 0..4_u64))
-            .prop_map(|(id, binding, max_age)| Step::Validate { id, binding, max_age }),
-        5 => (id(), prop::option::weighted(0.3, any::<bool>()), small())
-            .prop_map(|(id, reauthenticated, data)| Step::Regenerate { id, reauthenticated, data }),
-        2 => (id(), 0..3_u8).prop_map(|(id, data)| Step::Update { id, data }),
+        8 => (id(), rarely(), maybe(0..4_u64), maybe(any::<bool>())).prop_map(
+            |(id, binding, max_age, touch)| Step::Validate { id, binding, max_age, touch }
+        ),
+        5 => (id(), maybe(any::<bool>()), small(), rarely(), rarely()).prop_map(
+            |(id, reauthenticated, data, binding, new_binding)| Step::Regenerate {
+                id, reauthenticated, data, binding, new_binding
+            }
+        ),
+        2 => (id(), 0..3_u8, rarely(), maybe(prop::option::of(0..3_u8))).prop_map(
+            |(id, data, binding, expected)| Step::Update { id, data, binding, expected }
+        ),
         3 => (user(), some_id(), prop::option::weighted(0.5, 1..4_u64))
             .prop_map(|(user, id, limit)| Step::List { user, id, limit }),
         2 => id().prop_map(|id| Step::Destroy { id }),

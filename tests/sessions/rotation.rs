@@ -50,17 +50,40 @@ fn a_retired_id_validates_until_its_grace_is_over() {
 }
 
 #[test]
-fn within_its_grace_a_retired_id_can_neither_regenerate_nor_update() {
+fn within_its_grace_a_retired_id_does_all_but_regenerate() {
     for on_reuse in [OnReuse::Ignore, OnReuse::Revoke] {
         let mut node = node(5, on_reuse);
         let old = node.create(json!({"user_id": "alice"}));
         let new = node.regenerate(&old);
-        for request in &presenting(&old)[1..3] {
-            assert_eq!(node.answer(request), r#"{"type":"session_invalid"}"#);
-        }
+        let again =
+            json!({"type": "regenerate_session", "msg_id": 7, "old_session_id": old, "data": {}});
+        assert_eq!(
+            node.answer(again),
+            r#"{"type":"error","in_reply_to":7,"code":22,"text":"regenerate_session: this id was regenerated a moment ago"}"#
+        );
         assert!(node.is_live(&new) && node.is_live(&old));
         assert!(node.validate(&new).get("data").is_none());
+        let update = json!({"type": "update_session", "session_id": old, "data": {"by": "old"}});
+        assert_eq!(node.answer(update), r#"{"type":"session_updated"}"#);
+        assert_eq!(node.validate(&new)["data"], json!({"by": "old"}));
     }
+}
+
+#[test]
+fn a_retired_id_passes_no_step_up_that_it_did_not_pass_before() {
+    let mut node = node(60, OnReuse::Ignore);
+    let old = node.create(json!({"user_id": "alice"}));
+    node.wait(10_000);
+    let again =
+        json!({"type": "regenerate_session", "old_session_id": old, "reauthenticated": true});
+    let new = node.ask(again)["new_session_id"].clone();
+    let step_up = |id: &Value| json!({"type": "validate_session", "session_id": id, "max_age": 9});
+    assert_eq!(node.ask(step_up(&new))["type"], "session_valid");
+    let stolen = node.answer(step_up(&old.into()));
+    assert_eq!(
+        stolen,
+        r#"{"type":"reauthentication_required","user_id":"alice","auth_age":10}"#
+    );
 }
 
 #[test]
@@ -84,16 +107,22 @@ fn after_its_grace_a_log_out_with_a_retired_id_ends_nothing() {
 }
 
 #[test]
-fn a_retired_id_names_nobodys_own_session() {
+fn within_its_grace_a_retired_id_names_its_users_own_session() {
     let mut node = node(5, OnReuse::Ignore);
     let old = node.create(json!({"user_id": "alice"}));
+    let other = node.create(json!({"user_id": "alice"}));
     let new = node.regenerate(&old);
     let list = node.ask(json!({"type": "list_sessions", "user_id": "alice", "session_id": old}));
-    assert!(list["sessions"][0].get("current").is_none());
+    assert_eq!(list["sessions"][0]["current"], true);
+    assert!(list["sessions"][1].get("current").is_none());
     let request =
         json!({"type": "destroy_user_sessions", "user_id": "alice", "except_session_id": old});
-    assert_eq!(node.ask(request)["count"], 1);
-    assert!(!node.is_live(&new));
+    assert_eq!(node.ask(&request)["count"], 1);
+    assert!(node.is_live(&new) && !node.is_live(&other));
+    node.wait(5_000);
+    let newest = node.create(json!({"user_id": "alice"}));
+    assert_eq!(node.answer(&request), r#"{"type":"session_invalid"}"#);
+    assert!(node.is_live(&new) && node.is_live(&newest));
 }
 
 #[test]

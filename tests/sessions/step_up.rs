@@ -89,17 +89,57 @@ fn a_bound_session_is_valid_with_the_same_binding_only() {
     }
 }
 
+fn validate_bound(id: &Value, binding: &str) -> Value {
+    json!({"type": "validate_session", "session_id": id, "binding": binding})
+}
+
 #[test]
-fn a_binding_is_carried_over_and_one_that_nobody_asked_for_is_ignored() {
+fn a_bound_session_is_used_with_its_binding_only() {
     let mut node = node();
-    let bound = node.create(json!({"user_id": "alice", "binding": "b"}));
-    let bound = node.regenerate(&bound);
-    assert!(!node.is_live(&bound));
-    let free = node.create(json!({"user_id": "alice"}));
-    for id in [bound, free] {
-        let request = json!({"type": "validate_session", "session_id": id, "binding": "b"});
-        assert_eq!(node.ask(request)["type"], "session_valid");
+    let old = node.create(json!({"user_id": "alice", "binding": "b"}));
+    let regenerate = |binding: Value| json!({"type": "regenerate_session", "old_session_id": old, "binding": binding});
+    let update = |binding: Value| json!({"type": "update_session", "session_id": old, "data": {}, "binding": binding});
+    let without = [
+        json!({"type": "regenerate_session", "old_session_id": old}),
+        json!({"type": "update_session", "session_id": old, "data": {}}),
+    ];
+    for request in without
+        .iter()
+        .chain([&regenerate("c".into()), &update("c".into())])
+    {
+        assert_eq!(node.answer(request), r#"{"type":"session_invalid"}"#);
     }
+    assert_eq!(node.ask(update("b".into()))["type"], "session_updated");
+    let new = node.ask(regenerate("b".into()))["new_session_id"].clone();
+    assert_eq!(node.ask(validate_bound(&new, "b"))["type"], "session_valid");
+    assert_eq!(
+        node.ask(validate_bound(&new, "c"))["type"],
+        "session_invalid"
+    );
+
+    let request = json!({
+        "type": "regenerate_session", "old_session_id": new, "binding": "b", "new_binding": "c"
+    });
+    let newest = node.ask(request)["new_session_id"].clone();
+    assert_eq!(
+        node.ask(validate_bound(&newest, "b"))["type"],
+        "session_invalid"
+    );
+    assert_eq!(
+        node.ask(validate_bound(&newest, "c"))["type"],
+        "session_valid"
+    );
+    let free = node.create(json!({"user_id": "alice"}));
+    assert_eq!(
+        node.ask(validate_bound(&free.into(), "b"))["type"],
+        "session_valid"
+    );
+    // A log-out always works.
+    node.ask(json!({"type": "destroy_session", "session_id": newest}));
+    assert_eq!(
+        node.ask(validate_bound(&newest, "c"))["type"],
+        "session_invalid"
+    );
 }
 
 #[test]

@@ -8,5 +8,6 @@ mod memory_exhaustion;
 mod redis;
 mod redis_access;
 mod redis_linearizability;
+mod rotation_race;
 mod sqlite;
 mod store_contract;

@@ -377,7 +377,9 @@ fn no_id_stands_in_the_file_or_its_log() {
     for _ in 0..20 {
         let request = r#"{"type":"create_session","user_id":"alice","binding":"a-certificate"}"#;
         let id = text(&node.ask(request), "session_id");
-        let request = format!(r#"{{"type":"regenerate_session","old_session_id":"{id}"}}"#);
+        let request = format!(
+            r#"{{"type":"regenerate_session","old_session_id":"{id}","binding":"a-certificate"}}"#
+        );
         ids.extend([text(&node.ask(request), "new_session_id"), id]);
     }
     let mut files = Vec::new();

@@ -5,15 +5,10 @@ use session_node::store_contract;
 
 store_contract!(memory_store, super::MemoryStore::new);
 
-// The store that the documentation of stores shows.
+// The store that the documentation of stores shows, which brings its own tests of the contract.
 #[path = "../../examples/vector_store.rs"]
 #[allow(dead_code, reason = "an example has a main function")]
 mod vector_store;
-
-store_contract!(
-    vector_store_example,
-    super::vector_store::VectorStore::default
-);
 
 #[cfg(feature = "sqlite")]
 store_contract!(sqlite_store, super::sqlite::in_a_new_file);

@@ -72,7 +72,7 @@ const REQUESTS: &[(&str, &str)] = &[
     ),
     (
         r#""type":"destroy_user_sessions","user_id":"bob","except_session_id":ID"#,
-        "user_sessions_destroyed",
+        "session_invalid",
     ),
 ];
 

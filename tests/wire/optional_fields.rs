@@ -16,6 +16,7 @@ const CREATE: &str = r#""type":"create_session","user_id":"alice""#;
 const VALIDATE: &str = r#""type":"validate_session","session_id":"5ecret-1d""#;
 const REGENERATE: &str = r#""type":"regenerate_session","old_session_id":"5ecret-1d""#;
 const UPDATE: &str = r#""type":"update_session","session_id":"5ecret-1d""#;
+const UPDATE_ALL: &str = r#""type":"update_session","session_id":"5ecret-1d","data":{}"#;
 const LIST: &str = r#""type":"list_sessions","user_id":"alice""#;
 const DESTROY: &str = r#""type":"destroy_session","user_id":"alice""#;
 const DESTROY_USER: &str = r#""type":"destroy_user_sessions","user_id":"alice""#;
@@ -105,7 +106,32 @@ const ROWS: &[Row] = &[
         "true or false",
     ),
     (REGENERATE, "data", OBJECTS, WRONG_OBJECTS, OBJECT),
+    (REGENERATE, "binding", STRINGS, WRONG_STRINGS, STRING),
+    (REGENERATE, "new_binding", STRINGS, WRONG_STRINGS, STRING),
+    (
+        VALIDATE,
+        "touch",
+        &["true", "false"],
+        &["null", "0", "\"false\"", "{}"],
+        "true or false",
+    ),
+    (
+        CREATE,
+        "max_sessions_per_user",
+        &["1", "18446744073709551615"],
+        &["0", "-1", "null", "1.0", "18446744073709551616", "\"1\""],
+        "an integer from 1 to 18446744073709551615",
+    ),
     (UPDATE, "data", OBJECTS, WRONG_OBJECTS, OBJECT),
+    (UPDATE_ALL, "binding", STRINGS, WRONG_STRINGS, STRING),
+    (
+        UPDATE_ALL,
+        "expected_data",
+        OBJECTS,
+        WRONG_OBJECTS.split_at(1).1,
+        "a JSON object without lone surrogates, or null",
+    ),
+    (UPDATE_ALL, "expected_data", &["null"], &[], ""),
     (LIST, "session_id", ANY_STRINGS, NO_STRINGS, ANY_STRING),
     (
         LIST,

@@ -13,6 +13,7 @@ const REQUESTS: &[(&str, &[&str])] = &[
             r#""idle_timeout":60"#,
             r#""data":{"unknown":1}"#,
             r#""binding":"b""#,
+            r#""max_sessions_per_user":9"#,
         ],
     ),
     (
@@ -21,6 +22,7 @@ const REQUESTS: &[(&str, &[&str])] = &[
             r#""session_id":"abc123""#,
             r#""binding":"b""#,
             r#""max_age":600"#,
+            r#""touch":false"#,
         ],
     ),
     (
@@ -29,11 +31,18 @@ const REQUESTS: &[(&str, &[&str])] = &[
             r#""old_session_id":"x""#,
             r#""reauthenticated":true"#,
             r#""data":{}"#,
+            r#""binding":"b""#,
+            r#""new_binding":"b""#,
         ],
     ),
     (
         "update_session",
-        &[r#""session_id":"abc123""#, r#""data":{}"#],
+        &[
+            r#""session_id":"abc123""#,
+            r#""data":{}"#,
+            r#""binding":"b""#,
+            r#""expected_data":null"#,
+        ],
     ),
     (
         "list_sessions",
@@ -49,7 +58,7 @@ const REQUESTS: &[(&str, &[&str])] = &[
     ),
     (
         "destroy_user_sessions",
-        &[r#""user_id":"bob""#, r#""except_session_id":"abc123""#],
+        &[r#""user_id":"user123""#, r#""except_session_id":"abc123""#],
     ),
     ("destroy_all_sessions", &[]),
     ("stats", &[]),
@@ -73,6 +82,10 @@ const EVERY_FIELD: &[&str] = &[
     "node_id",
     "node_ids",
     "echo",
+    "touch",
+    "new_binding",
+    "expected_data",
+    "max_sessions_per_user",
 ];
 
 fn strict(args: &[&'static str]) -> Vec<&'static str> {

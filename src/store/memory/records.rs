@@ -31,8 +31,8 @@ impl Records for MemoryRecords<'_> {
             return Ok(None);
         };
         let session = &self.tables[record];
-        Ok(Some(match session.retired_at(key) {
-            Some(at) if session.key != *key => Found::Retired { record, at },
+        Ok(Some(match session.retirement(key) {
+            Some(retirement) if session.key != *key => Found::Retired { record, retirement },
             _ => Found::Current(record),
         }))
     }
@@ -100,8 +100,11 @@ impl Records for MemoryRecords<'_> {
         if let Some(data) = change.data {
             self.tables.set_data(*record, data);
         }
+        if let Some(binding) = change.binding {
+            self.tables.set_binding(*record, binding);
+        }
         if let Some(new) = &change.new_key {
-            self.tables.rekey(*record, new.key, new.retired_at);
+            self.tables.rekey(*record, new.key, new.retirement);
         }
         Ok(())
     }

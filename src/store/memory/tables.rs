@@ -12,6 +12,7 @@ use super::list::{Links, List, iterate};
 use super::slab::{Slab, Slot};
 use crate::session::{Binding, Lifetime, SessionKey, Timestamp};
 use crate::store::Operation;
+use crate::store::records::Retirement;
 
 /// How many bytes a session takes at most, without its data and retired keys: the only session of a user with the
 /// longest name. An overestimate costs almost nothing.
@@ -71,10 +72,10 @@ impl RareFields {
     }
 }
 
-/// A retired key, and when a regeneration retired it.
+/// A retired key of a session.
 pub struct Retired {
     pub key: SessionKey,
-    pub at: Timestamp,
+    pub retirement: Retirement,
 }
 
 /// A user with at least one session. Removed with the last session.
@@ -118,11 +119,11 @@ impl Session {
         self.rare.as_ref()?.binding.as_ref()
     }
 
-    /// When `key` was retired, if it is a retired key of this session.
-    pub fn retired_at(&self, key: &SessionKey) -> Option<Timestamp> {
+    /// The retirement of `key`, if it is a retired key of this session.
+    pub fn retirement(&self, key: &SessionKey) -> Option<Retirement> {
         let retired = &self.rare.as_ref()?.retired;
         let found = retired.iter().find(|retired| retired.key == *key)?;
-        Some(found.at)
+        Some(found.retirement)
     }
 
     fn check_second(&self) -> u64 {
@@ -130,7 +131,7 @@ impl Session {
     }
 
     fn has_or_had_key(&self, key: &SessionKey) -> bool {
-        self.key == *key || self.retired_at(key).is_some()
+        self.key == *key || self.retirement(key).is_some()
     }
 }
 
@@ -284,15 +285,21 @@ impl Tables {
         self.rare_bytes += rare.max_bytes();
     }
 
-    /// Replaces a session's key. The old key is retired at the time `at`, or forgotten if there is none.
-    pub fn rekey(&mut self, slot: Slot<Session>, new: SessionKey, at: Option<Timestamp>) {
+    pub fn set_binding(&mut self, slot: Slot<Session>, binding: &Binding) {
+        let rare = self.sessions[slot].rare.get_or_insert_default();
+        rare.binding = Some(*binding);
+    }
+
+    /// Replaces a session's key. The old key is retired, or forgotten if there is no `retirement`.
+    pub fn rekey(&mut self, slot: Slot<Session>, new: SessionKey, retirement: Option<Retirement>) {
         let session = &mut self.sessions[slot];
         let old = std::mem::replace(&mut session.key, new);
         let rare = session.rare.get_or_insert_default();
         rare.first_key.get_or_insert(old);
-        match at {
-            Some(at) => {
-                rare.retired.push_back(Retired { key: old, at });
+        match retirement {
+            Some(retirement) => {
+                let key = old;
+                rare.retired.push_back(Retired { key, retirement });
                 self.rare_bytes += MAX_RETIRED_KEY_BYTES;
             }
             None => self.by_key.remove(hash_of_key(&old), slot),
@@ -311,7 +318,7 @@ impl Tables {
             return;
         };
         while let Some(oldest) = rare.retired.front()
-            && !is_enough(oldest.at, rare.retired.len())
+            && !is_enough(oldest.retirement.at, rare.retired.len())
             && let Some(retired) = rare.retired.pop_front()
         {
             self.rare_bytes -= MAX_RETIRED_KEY_BYTES;

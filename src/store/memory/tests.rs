@@ -7,7 +7,12 @@ use super::slab::Slot;
 use super::tables::{MAX_RETIRED_KEY_BYTES, MAX_SESSION_BYTES, RareFields, Session, Tables};
 use super::*;
 use crate::session::{Lifetime, Policy, SessionKey, Timestamp};
+use crate::store::records::Retirement;
 
+const RETIREMENT: Retirement = Retirement {
+    at: NOW,
+    auth_time: NOW,
+};
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_250);
 
 fn lifetime() -> Lifetime {
@@ -80,7 +85,7 @@ fn the_memory_estimate_follows_additions_and_removals() {
     tables.set_data(slot, "{}");
     assert_eq!(tables.max_bytes(), 2 * MAX_SESSION_BYTES + 2);
     for number in 2..5 {
-        tables.rekey(slot, key(number), Some(NOW));
+        tables.rekey(slot, key(number), Some(RETIREMENT));
     }
     let retired = 3 * MAX_RETIRED_KEY_BYTES;
     let all = 2 * MAX_SESSION_BYTES + 2;
@@ -102,7 +107,7 @@ fn keys_with_equal_beginnings_are_distinguished() {
     };
     let mut tables = Tables::new();
     let [first, second] = [1, 2].map(|last| tables.insert(alike(last), "alice", &lifetime(), None));
-    tables.rekey(second, alike(3), Some(NOW));
+    tables.rekey(second, alike(3), Some(RETIREMENT));
     for (last, slot) in [(1, first), (2, second), (3, second)] {
         assert!(tables.find(&alike(last), 0) == Some(slot));
     }
@@ -118,6 +123,7 @@ fn prefetching_guesses_the_slots_of_presented_sessions() {
         Operation::Update {
             key: key(1),
             data: "{}".into(),
+            conditions: None,
         },
         Operation::Destroy { key: key(2) },
         Operation::Regenerate {

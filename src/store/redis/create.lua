@@ -24,7 +24,7 @@ end
 settle()
 
 -- If another session has the key, this one replaces it.
-call('HDEL', all, 'd' .. handle, 'b' .. handle, 'r' .. handle)
+call('HDEL', all, 'd' .. handle, 'b' .. handle, 'q' .. handle)
 local session = {
   handle = handle, key = key, order = call('HINCRBY', all, 'n', 1),
   created = now, authenticated = now, used = now, ends = now + tonumber(ARGV[4]), idle = tonumber(ARGV[5]),

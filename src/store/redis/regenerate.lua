@@ -1,14 +1,15 @@
 -- Repeats `regenerate`.
 -- ARGV: handle, key, grace, revoke; new key, '1' if the user has authenticated again, data or '', how many retired
--- keys to remember.
+-- keys to remember; binding or '', new binding or ''.
 -- Answers R with the life of the new key's pointer, the life of retired keys' pointers, the retired keys whose pointers
--- must stay longer, and the retired keys that it has forgotten; or I.
+-- must stay longer, and the retired keys that it has forgotten; G if the key was regenerated a moment ago; or I.
 
 local handle = ARGV[1]
-local user, session, is_current = name_and_session()
-if not is_current then return answer('I', user) end
+local user, session, is_retired = name_and_session()
+if not session or not is_bound_to(session, ARGV[9]) then return answer('I', user) end
+if is_retired then return answer('G', user) end
 
-local old = session.key
+local old, proved = session.key, session.authenticated
 session.key = ARGV[5]
 session.used = math.max(session.used, now)
 if ARGV[6] == '1' then
@@ -17,10 +18,11 @@ if ARGV[6] == '1' then
 end
 write(session)
 if ARGV[7] ~= '' then call('HSET', all, 'd' .. handle, ARGV[7]) end
+if ARGV[10] ~= '' then call('HSET', all, 'b' .. handle, ARGV[10]) end
 
 -- Forgets the oldest retired keys: those that are of no use, and those that are too many.
 local grace, revoke, most = tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[8])
-local retired = retired_keys(session) .. struct.pack(RETIRED, old, now)
+local retired = retired_keys(session) .. struct.pack(RETIRED, old, now, proved)
 local forgotten = {}
 while retired ~= '' do
   local oldest, moment = struct.unpack(RETIRED, retired)
@@ -30,9 +32,9 @@ while retired ~= '' do
   retired = string.sub(retired, RETIRED_SIZE + 1)
 end
 if retired == '' then
-  call('HDEL', all, 'r' .. handle)
+  call('HDEL', all, 'q' .. handle)
 else
-  call('HSET', all, 'r' .. handle, retired)
+  call('HSET', all, 'q' .. handle, retired)
 end
 
 local life = session.ends - now

@@ -6,7 +6,7 @@ use redis::{FromRedisValue, Value, from_redis_value};
 
 use super::exchange::Answer;
 use crate::session::{Handle, Lifetime, SessionKey, Timestamp};
-use crate::store::{EventKind, Listed, Reason, StoreError};
+use crate::store::{Conflict, EventKind, Listed, Reason, StoreError};
 
 const UNREADABLE: &str = "a script gave an answer that the node cannot read";
 
@@ -29,6 +29,7 @@ pub enum Finding {
     Invalid,
     Regenerated(Rotation),
     Updated(Use),
+    Conflict(Conflict),
     Listed { shown: Vec<Shown>, more: bool },
     Destroyed,
     DestroyedMany { count: u64 },
@@ -138,6 +139,8 @@ fn parse_finding(letter: &str, fields: Value) -> Option<Finding> {
                 forgotten: parse_keys(&forgotten)?,
             })
         }
+        "G" => Finding::Conflict(Conflict::Regenerated),
+        "X" => Finding::Conflict(Conflict::Data),
         "U" => Finding::Updated(Use::from_millis(parse(fields)?)),
         "S" => {
             let (more, shown): (bool, Vec<Value>) = parse(fields)?;

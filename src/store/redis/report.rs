@@ -74,6 +74,7 @@ impl Report<'_> {
                 Outcome::Regenerated
             }
             Finding::Updated(_) => Outcome::Updated,
+            Finding::Conflict(conflict) => Outcome::Conflict(conflict),
             Finding::Listed { shown, more } => self.list(shown, more),
             Finding::Destroyed => Outcome::Destroyed,
             Finding::DestroyedMany { count } => Outcome::DestroyedMany { count },

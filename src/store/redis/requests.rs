@@ -5,8 +5,10 @@ use super::lookup::presented;
 use super::places::{Known, Place, UserDigest, digest_of};
 use super::pointers::Pointers;
 use super::scripts::{self, ScriptName};
-use crate::session::{MAX_RETIRED_IDS, OnReuse, OnUserLimit, Policy, SessionKey, whole_millis};
-use crate::store::{Changes, Conditions, CreateOptions, Operation};
+use crate::session::{
+    Binding, MAX_RETIRED_IDS, OnReuse, OnUserLimit, Policy, SessionKey, whole_millis,
+};
+use crate::store::{Changes, Conditions, CreateOptions, Operation, UpdateConditions};
 
 /// The commands of the operations so far.
 pub struct Requests<'a> {
@@ -33,15 +35,20 @@ impl Requests<'_> {
             (Operation::Regenerate { new, changes, .. }, Some(session)) => {
                 self.regenerate(session, new, changes.as_deref());
             }
-            (Operation::Update { data, .. }, Some(session)) => {
-                self.on_session(ScriptName::Update, session).arg(&**data);
-            }
+            (
+                Operation::Update {
+                    data, conditions, ..
+                },
+                Some(session),
+            ) => self.update(session, data, conditions.as_deref()),
             (Operation::Destroy { .. }, Some(session)) => {
                 self.on_session(ScriptName::Destroy, session);
             }
             (Operation::List { user, limit, .. }, caller) => {
                 let own = self.resolve(caller);
-                self.on_user(ScriptName::List, user).arg(limit).arg(&own);
+                let grace = whole_millis(self.policy.rotation_grace);
+                let script = self.on_user(ScriptName::List, user);
+                script.arg(limit).arg(&own).arg(grace);
             }
             (
                 Operation::DestroyByHandle {
@@ -53,9 +60,18 @@ impl Requests<'_> {
                 self.on_user(ScriptName::DestroyByHandle, user)
                     .arg(handle.as_bytes());
             }
+            // A key to spare that leads nowhere ends nothing.
+            (
+                Operation::DestroyUser {
+                    except: Some(_), ..
+                },
+                None,
+            ) => {}
             (Operation::DestroyUser { user, .. }, except) => {
                 let spared = self.resolve(except);
-                self.on_user(ScriptName::DestroyUser, user).arg(&spared);
+                let grace = whole_millis(self.policy.rotation_grace);
+                let script = self.on_user(ScriptName::DestroyUser, user);
+                script.arg(&spared).arg(grace);
             }
             _ => {}
         }
@@ -81,7 +97,8 @@ impl Requests<'_> {
             .arg(idle_timeout.map_or(0, whole_millis));
         script.arg(data.unwrap_or_default());
         script.arg(binding.map_or(&[][..], |binding| binding.as_bytes()));
-        script.arg(policy.max_sessions_per_user.unwrap_or(0));
+        let limit = CreateOptions::user_limit(options, policy);
+        script.arg(limit.unwrap_or(0));
         script.arg(u8::from(policy.on_user_limit == OnUserLimit::Reject));
     }
 
@@ -92,6 +109,28 @@ impl Requests<'_> {
         let script = self.on_session(ScriptName::Validate, session);
         script.arg(binding.map_or(&[][..], |binding| binding.as_bytes()));
         script.arg(max_age.unwrap_or_default());
+        script.arg(u8::from(
+            conditions.is_some_and(|conditions| conditions.untouched),
+        ));
+    }
+
+    fn update(
+        &mut self,
+        session: Presented<'_>,
+        data: &str,
+        conditions: Option<&UpdateConditions<'_>>,
+    ) {
+        let binding = conditions.and_then(|conditions| conditions.binding.as_ref());
+        let expected = conditions.and_then(|conditions| conditions.expected_data.as_ref());
+        let script = self.on_session(ScriptName::Update, session);
+        script
+            .arg(data)
+            .arg(binding.map_or(&[][..], |binding| binding.as_bytes()));
+        script.arg(match expected {
+            None => String::new(),
+            Some(None) => "-".to_owned(),
+            Some(Some(expected)) => format!("+{expected}"),
+        });
     }
 
     fn regenerate(
@@ -111,6 +150,11 @@ impl Requests<'_> {
         } else {
             0
         });
+        let bytes =
+            |binding: Option<&Binding>| binding.map_or(Vec::new(), |it| it.as_bytes().into());
+        let binding = changes.and_then(|changes| changes.binding.as_ref());
+        let new_binding = changes.and_then(|changes| changes.new_binding.as_ref());
+        script.arg(bytes(binding)).arg(bytes(new_binding));
         // Later operations of the batch may present the new key.
         self.pointers.places.insert(new, session.1);
     }

@@ -8,7 +8,7 @@
 --   s HANDLE         a session: see HEAD
 --   d HANDLE         its data, if it has some
 --   b HANDLE         its binding, if it has one
---   r HANDLE         its retired keys, the oldest first, each with the moment of its retirement
+--   q HANDLE         its retired keys, the oldest first: see RETIRED
 --
 -- Handles and keys have 16 bytes. Moments are milliseconds by this server's clock, so all nodes agree on what is live.
 
@@ -18,8 +18,9 @@ local all = KEYS[1]
 -- The session's present key, its place in the order, its times (created, authenticated, last used, end), and its idle
 -- timeout, 0 for none.
 local HEAD = '>c16I6I6I6I6I6I6'
-local RETIRED = '>c16I6'
-local RETIRED_SIZE = 22
+-- A retired key, the moment of its retirement, and when the user had last authenticated until then.
+local RETIRED = '>c16I6I6'
+local RETIRED_SIZE = 28
 
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -53,7 +54,7 @@ local function write(session)
 end
 
 local function retired_keys(session)
-  return call('HGET', all, 'r' .. session.handle) or ''
+  return call('HGET', all, 'q' .. session.handle) or ''
 end
 
 -- Repeats `destroy` and `expire`. The reason is x for expired, e for evicted, and for destroyed: i by its id, h by its
@@ -63,7 +64,7 @@ local function finish(session, reason)
   local retired = retired_keys(session)
   for at = 1, #retired, RETIRED_SIZE do keys[#keys + 1] = string.sub(retired, at, at + 15) end
   local handle = session.handle
-  call('HDEL', all, 's' .. handle, 'd' .. handle, 'b' .. handle, 'r' .. handle)
+  call('HDEL', all, 's' .. handle, 'd' .. handle, 'b' .. handle, 'q' .. handle)
   ended[#ended + 1] = reason .. handle .. table.concat(keys)
 end
 
@@ -96,27 +97,41 @@ local function settle()
   end
 end
 
--- Repeats `resolve` and `reuse`. Returns the session that the presented key stands for, and whether the key is its
--- present one. Takes the session's head, and ARGV as in every script on a presented key: handle, key, grace, revoke.
+-- Returns when the user had last authenticated while `key` was the session's, if it is its present key or a retired one
+-- within its grace period. A retired key comes with true, and one after its grace with nil and true.
+local function proved_by(session, key, grace)
+  if session.key == key then return session.authenticated, false end
+  local retired = retired_keys(session)
+  for at = 1, #retired, RETIRED_SIZE do
+    local one, moment, authenticated = struct.unpack(RETIRED, retired, at)
+    if one == key then
+      if now < moment + tonumber(grace) then return authenticated, true end
+      return nil, true
+    end
+  end
+  return nil, false
+end
+
+-- Repeats `resolve_presented` and `handle_reuse`. Returns the session that the presented key names, whether the key is
+-- a retired one, and the authentication that it proves. Takes the session's head, and ARGV as in every script on a
+-- presented key: handle, key, grace, revoke.
 local function resolve(head)
-  local handle, key, grace, revoke = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
   if not head then return nil end
-  local session = unpack_head(handle, head)
+  local session = unpack_head(ARGV[1], head)
   if expires(session) <= now then
     finish(session, 'x')
     return nil
   end
-  if session.key == key then return session, true end
-  local retired = retired_keys(session)
-  for at = 1, #retired, RETIRED_SIZE do
-    local one, moment = struct.unpack(RETIRED, retired, at)
-    if one == key then
-      if now < moment + tonumber(grace) then return session, false end
-      if revoke == '1' then finish(session, 'r') end
-      return nil
-    end
-  end
+  local authenticated, is_retired = proved_by(session, ARGV[2], ARGV[3])
+  if authenticated then return session, is_retired, authenticated end
+  if is_retired and ARGV[4] == '1' then finish(session, 'r') end
   return nil
+end
+
+-- Repeats `is_bound_to`.
+local function is_bound_to(session, presented)
+  local binding = call('HGET', all, 'b' .. session.handle)
+  return not binding or binding == presented
 end
 
 -- For how long a pointer to the session should stay. With an idle timeout this reaches beyond the next expiry, so that

@@ -5,11 +5,10 @@
 
 mod sessions;
 
-use self::sessions::{Live, Presented};
-use super::records::{Change, NewKey, NewSession, Records, Totals};
+use super::records::{Change, NewKey, NewSession, Records, Retirement, Totals};
 use super::{
-    Changes, Conditions, CreateOptions, EventKind, Listed, Operation, Outcome, Reason, Refusal,
-    StoreError,
+    Changes, Conditions, Conflict, CreateOptions, EventKind, Listed, Operation, Outcome, Reason,
+    Refusal, StoreError, UpdateConditions,
 };
 use crate::session::{Handle, MAX_RETIRED_IDS, OnReuse, OnUserLimit, SessionKey};
 
@@ -63,7 +62,11 @@ impl<R: Records> Rules<'_, R> {
     #[cold]
     fn apply_rare(&mut self, operation: &Operation<'_>) -> Result<Outcome, R::Error> {
         match operation {
-            Operation::Update { key, data } => self.update(key, data),
+            Operation::Update {
+                key,
+                data,
+                conditions,
+            } => self.update(key, data, conditions.as_deref()),
             Operation::List {
                 user,
                 caller,
@@ -88,31 +91,29 @@ impl<R: Records> Rules<'_, R> {
         key: &SessionKey,
         conditions: Option<&Conditions>,
     ) -> Result<Outcome, R::Error> {
-        let (Presented::Current(live) | Presented::InGrace(live)) = self.resolve_presented(key)?
-        else {
+        let Some(presented) = self.resolve_presented(key)? else {
             return Ok(self.invalid());
         };
-        let Live {
-            record,
-            mut lifetime,
-        } = live;
-        let session = self.records.session(&record);
-        if let Some(binding) = session.binding
-            && conditions.and_then(|conditions| conditions.binding.as_ref()) != Some(binding)
-        {
+        let record = &presented.record;
+        let binding = conditions.and_then(|conditions| conditions.binding.as_ref());
+        if !self.is_bound_to(record, binding) {
             return Ok(self.invalid());
         }
+        let session = self.records.session(record);
         let user = self.outcomes.keep(session.user);
         let max_age = conditions.and_then(|conditions| conditions.max_age);
         if let Some(max_age) = max_age
-            && let Some(auth_age) = lifetime.auth_age_beyond(self.now, max_age)
+            && let Some(auth_age) = presented.auth_time().age_beyond(self.now, max_age)
         {
             return Ok(Outcome::ReauthenticationRequired { user, auth_age });
         }
         let data = session.data.map(|data| self.outcomes.keep(data));
-        lifetime.use_at(self.now);
-        self.records.touch(&record, &lifetime)?;
-        self.note(EventKind::Validated, &record);
+        let mut lifetime = presented.lifetime;
+        if !conditions.is_some_and(|conditions| conditions.untouched) {
+            lifetime.use_at(self.now);
+            self.records.touch(record, &lifetime)?;
+        }
+        self.note(EventKind::Validated, record);
         Ok(Outcome::Valid {
             user,
             data,
@@ -135,7 +136,8 @@ impl<R: Records> Rules<'_, R> {
             binding: options.and_then(|options| options.binding.as_ref()),
         };
         self.records.reserve(new.data)?;
-        let refusal = match self.make_room_for_user(user)? {
+        let limit = CreateOptions::user_limit(options, self.policy);
+        let refusal = match self.make_room_for_user(user, limit)? {
             None => self.make_room()?,
             refusal => refusal,
         };
@@ -153,8 +155,12 @@ impl<R: Records> Rules<'_, R> {
 
     /// Makes room for one more session under the user's limit, or returns why the create is refused.
     #[inline]
-    fn make_room_for_user(&mut self, user: &str) -> Result<Option<Refusal>, R::Error> {
-        match self.policy.max_sessions_per_user {
+    fn make_room_for_user(
+        &mut self,
+        user: &str,
+        limit: Option<usize>,
+    ) -> Result<Option<Refusal>, R::Error> {
+        match limit {
             Some(limit) => self.enforce_limit(user, limit),
             None => Ok(None),
         }
@@ -198,55 +204,79 @@ impl<R: Records> Rules<'_, R> {
         new: SessionKey,
         changes: Option<&Changes<'_>>,
     ) -> Result<Outcome, R::Error> {
-        let Some(Live {
-            record,
-            mut lifetime,
-        }) = self.current(old)?
-        else {
+        let none = Changes::default();
+        let changes = changes.unwrap_or(&none);
+        let Some(presented) = self.resolve_presented(old)? else {
             return Ok(self.invalid());
         };
-        let data = changes.and_then(|changes| changes.data.as_deref());
-        self.records.reserve(data)?;
+        let record = &presented.record;
+        if !self.is_bound_to(record, changes.binding.as_ref()) {
+            return Ok(self.invalid());
+        }
+        if presented.retirement.is_some() {
+            return Ok(Outcome::Conflict(Conflict::Regenerated));
+        }
+        self.records.reserve(changes.data.as_deref())?;
+        let mut lifetime = presented.lifetime;
         lifetime.use_at(self.now);
-        if changes.is_some_and(|changes| changes.reauthenticated) {
+        if changes.reauthenticated {
             lifetime.reauthenticate(self.now);
         }
+        let retirement = Retirement {
+            at: self.now,
+            auth_time: presented.lifetime.auth_time,
+        };
         let change = Change {
             lifetime,
-            data,
+            data: changes.data.as_deref(),
+            binding: changes.new_binding.as_ref(),
             new_key: Some(NewKey {
                 key: new,
-                retired_at: self.policy.remembers_retired().then_some(self.now),
+                retirement: self.policy.remembers_retired().then_some(retirement),
             }),
         };
-        self.records.change(&record, &change)?;
+        self.records.change(record, &change)?;
         if self.policy.remembers_retired() {
             let (policy, now) = (self.policy, self.now);
-            self.records.forget_retired(&record, |oldest, count| {
+            self.records.forget_retired(record, |oldest, count| {
                 let is_needed = policy.on_reuse == OnReuse::Revoke || policy.in_grace(now, oldest);
                 is_needed && count <= MAX_RETIRED_IDS
             })?;
         }
-        self.note(EventKind::Regenerated, &record);
+        self.note(EventKind::Regenerated, record);
         Ok(Outcome::Regenerated)
     }
 
-    fn update(&mut self, key: &SessionKey, data: &str) -> Result<Outcome, R::Error> {
-        let Some(Live {
-            record,
-            mut lifetime,
-        }) = self.current(key)?
-        else {
+    fn update(
+        &mut self,
+        key: &SessionKey,
+        data: &str,
+        conditions: Option<&UpdateConditions<'_>>,
+    ) -> Result<Outcome, R::Error> {
+        let Some(presented) = self.resolve_presented(key)? else {
             return Ok(self.invalid());
         };
+        let record = &presented.record;
+        let binding = conditions.and_then(|conditions| conditions.binding.as_ref());
+        if !self.is_bound_to(record, binding) {
+            return Ok(self.invalid());
+        }
+        let expected = conditions.and_then(|conditions| conditions.expected_data.as_ref());
+        if let Some(expected) = expected
+            && expected.as_deref() != self.records.session(record).data
+        {
+            return Ok(Outcome::Conflict(Conflict::Data));
+        }
         self.records.reserve(Some(data))?;
+        let mut lifetime = presented.lifetime;
         lifetime.use_at(self.now);
         let change = Change {
             lifetime,
             data: Some(data),
+            binding: None,
             new_key: None,
         };
-        self.records.change(&record, &change)?;
+        self.records.change(record, &change)?;
         Ok(Outcome::Updated)
     }
 
@@ -257,7 +287,7 @@ impl<R: Records> Rules<'_, R> {
         limit: usize,
     ) -> Result<Outcome, R::Error> {
         let own = match caller {
-            Some(caller) => self.current(caller)?,
+            Some(caller) => self.resolve_presented(caller)?,
             None => None,
         };
         let first = self.outcomes.listed_len();
@@ -297,8 +327,8 @@ impl<R: Records> Rules<'_, R> {
     }
 
     fn destroy_presented(&mut self, key: &SessionKey) -> Result<Outcome, R::Error> {
-        if let Presented::Current(live) | Presented::InGrace(live) = self.resolve_presented(key)? {
-            self.destroy(&live.record, EventKind::Destroyed(Reason::Id))?;
+        if let Some(presented) = self.resolve_presented(key)? {
+            self.destroy(&presented.record, EventKind::Destroyed(Reason::Id))?;
         }
         Ok(Outcome::Destroyed)
     }
@@ -327,8 +357,12 @@ impl<R: Records> Rules<'_, R> {
         except: Option<&SessionKey>,
     ) -> Result<Outcome, R::Error> {
         let spared = match except {
-            Some(except) => self.current(except)?,
             None => None,
+            Some(except) => match self.resolve_presented(except)? {
+                Some(spared) if self.records.session(&spared.record).user == user => Some(spared),
+                // A request from a stale tab must not log its user out everywhere.
+                _ => return Ok(self.invalid()),
+            },
         };
         let mut count = 0;
         for record in self.live_of_user(user)? {

@@ -1,8 +1,8 @@
 //! Finds and removes sessions for the rules: resolves presented keys, finds a user's live sessions, and removes
 //! sessions together with the event and the count that belong to the removal.
 
-use crate::session::{Lifetime, OnReuse, Policy, SessionKey, Timestamp};
-use crate::store::records::{Found, Records};
+use crate::session::{Binding, Lifetime, OnReuse, Policy, SessionKey, Timestamp};
+use crate::store::records::{Found, Records, Retirement};
 use crate::store::{Batch, EventKind, Outcome, Outcomes, Reason};
 
 /// How many due sessions are read at a time.
@@ -31,20 +31,20 @@ pub struct Rules<'a, R> {
     pub outcomes: &'a mut Outcomes,
 }
 
-/// A live session.
-pub(super) struct Live<R> {
+/// The live session that a presented key names.
+pub(super) struct Presented<R> {
     pub(super) record: R,
     pub(super) lifetime: Lifetime,
+    /// The key's retirement, if the key is a retired one within its grace period.
+    pub(super) retirement: Option<Retirement>,
 }
 
-/// The session that a presented key names.
-pub(super) enum Presented<R> {
-    /// No live session.
-    Nothing,
-    /// The key is the session's present key.
-    Current(Live<R>),
-    /// The key is a retired key of the session, within its grace period.
-    InGrace(Live<R>),
+impl<R> Presented<R> {
+    /// The latest authentication that the key proves.
+    pub(super) fn auth_time(&self) -> Timestamp {
+        let until = self.retirement.map(|retirement| retirement.auth_time);
+        until.unwrap_or(self.lifetime.auth_time)
+    }
 }
 
 impl<'a, R> Rules<'a, R> {
@@ -72,46 +72,47 @@ impl<R: Records> Rules<'_, R> {
     pub(super) fn resolve_presented(
         &mut self,
         key: &SessionKey,
-    ) -> Result<Presented<R::Record>, R::Error> {
-        let (record, retired_at) = match self.records.find(key)? {
-            None => return Ok(Presented::Nothing),
+    ) -> Result<Option<Presented<R::Record>>, R::Error> {
+        let (record, retirement) = match self.records.find(key)? {
+            None => return Ok(None),
             Some(Found::Current(record)) => (record, None),
-            Some(Found::Retired { record, at }) => (record, Some(at)),
+            Some(Found::Retired { record, retirement }) => (record, Some(retirement)),
         };
         let lifetime = self.records.session(&record).lifetime;
         if !lifetime.is_live(self.now) {
             // This node is about to answer that the key is invalid. After that, a node whose clock is behind must not
             // find the session live.
             self.expire(&record)?;
-            return Ok(Presented::Nothing);
+            return Ok(None);
         }
-        let live = Live { record, lifetime };
-        match retired_at {
-            None => Ok(Presented::Current(live)),
-            Some(at) if self.policy.in_grace(self.now, at) => Ok(Presented::InGrace(live)),
-            Some(_) => self.handle_reuse(&live.record),
+        if let Some(retirement) = retirement
+            && !self.policy.in_grace(self.now, retirement.at)
+        {
+            self.handle_reuse(&record)?;
+            return Ok(None);
         }
+        Ok(Some(Presented {
+            record,
+            lifetime,
+            retirement,
+        }))
     }
 
     /// Handles a retired key that was presented after its grace period.
     #[cold]
-    fn handle_reuse(&mut self, record: &R::Record) -> Result<Presented<R::Record>, R::Error> {
+    fn handle_reuse(&mut self, record: &R::Record) -> Result<(), R::Error> {
         if self.policy.on_reuse == OnReuse::Revoke {
             self.note(EventKind::ReuseDetected, record);
             self.destroy(record, EventKind::Destroyed(Reason::Reuse))?;
         }
-        Ok(Presented::Nothing)
+        Ok(())
     }
 
-    /// Finds the live session whose present key was presented. A retired key finds none.
-    pub(super) fn current(
-        &mut self,
-        key: &SessionKey,
-    ) -> Result<Option<Live<R::Record>>, R::Error> {
-        Ok(match self.resolve_presented(key)? {
-            Presented::Current(live) => Some(live),
-            Presented::InGrace(_) | Presented::Nothing => None,
-        })
+    /// Whether a session may be used together with this binding.
+    #[inline]
+    pub(super) fn is_bound_to(&self, record: &R::Record, presented: Option<&Binding>) -> bool {
+        let binding = self.records.session(record).binding;
+        binding.is_none() || binding == presented
     }
 
     /// Finds a user's live sessions, the oldest first, and removes the user's expired ones.

@@ -45,9 +45,9 @@ impl Records for FileRecords<'_> {
             return Ok(None);
         }
         let found = self.tables.by_retired_key(key)?;
-        Ok(found.map(|(row, at)| Found::Retired {
+        Ok(found.map(|(row, retirement)| Found::Retired {
             record: self.with_known_uses(row),
-            at,
+            retirement,
         }))
     }
 
@@ -115,9 +115,12 @@ impl Records for FileRecords<'_> {
         let row = &session.row;
         if let Some(new) = &change.new_key {
             self.tables.rekey(row, new.key, &change.lifetime)?;
-            if let Some(at) = new.retired_at {
-                self.tables.retire(row, at)?;
+            if let Some(retirement) = &new.retirement {
+                self.tables.retire(row, retirement)?;
             }
+        }
+        if let Some(binding) = change.binding {
+            self.tables.set_binding(row, binding)?;
         }
         if let Some(data) = change.data {
             self.tables.set_data(row, data)?;

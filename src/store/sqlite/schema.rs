@@ -13,7 +13,7 @@ use crate::session::Timestamp;
 
 /// The n-th step, counted from 0, turns a file of version n into one of version n + 1. Version 0 is an empty file. A
 /// released step never changes.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 /// Times are milliseconds since 1970. A key is the first half of the SHA-256 digest of a session id.
 ///
@@ -67,6 +67,14 @@ const VERSION_1: &str = "
 const VERSION_2: &str = "
     ALTER TABLE totals ADD COLUMN written_at INTEGER NOT NULL DEFAULT 0;
     UPDATE totals SET written_at = coalesce((SELECT created_at FROM sessions ORDER BY id DESC LIMIT 1), 0);
+";
+
+/// A retired key proves no later authentication than its session's `auth_time` until then. Of a key that was retired
+/// earlier, the file only knows that the session had begun.
+const VERSION_3: &str = "
+    ALTER TABLE retired ADD COLUMN auth_time INTEGER NOT NULL DEFAULT 0;
+    UPDATE retired SET auth_time =
+        coalesce((SELECT created_at FROM sessions WHERE sessions.id = retired.session), 0);
 ";
 
 /// The file's `application_id`, "SNOD" in ASCII, which distinguishes it from another program's database.

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row as SqlRow};
 
 use crate::session::{Binding, Lifetime, SessionKey, Timestamp};
-use crate::store::records::{NewSession, Totals};
+use crate::store::records::{NewSession, Retirement, Totals};
 
 /// The result of a statement.
 pub type Result<T> = std::result::Result<T, Interruption<rusqlite::Error>>;
@@ -100,20 +100,23 @@ impl<'c> Tables<'c> {
         Ok(row)
     }
 
-    /// Finds the session that had this key earlier, and the time when the key was retired.
-    pub fn by_retired_key(&self, key: &SessionKey) -> Result<Option<(Row, Timestamp)>> {
-        let sql = "SELECT session, retired_at FROM retired WHERE key = ?1";
+    /// Finds the session that had this key earlier, and the key's retirement.
+    pub fn by_retired_key(&self, key: &SessionKey) -> Result<Option<(Row, Retirement)>> {
+        let sql = "SELECT session, retired_at, auth_time FROM retired WHERE key = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let read = |row: &SqlRow<'_>| Ok((row.get::<_, i64>(0)?, timestamp(row, 1)?));
+        let read = |row: &SqlRow<'_>| {
+            let (at, auth_time) = (timestamp(row, 1)?, timestamp(row, 2)?);
+            Ok((row.get::<_, i64>(0)?, Retirement { at, auth_time }))
+        };
         let retired = statement.query_row([key.as_bytes()], read).optional()?;
-        let Some((session, retired_at)) = retired else {
+        let Some((session, retirement)) = retired else {
             return Ok(None);
         };
         let mut statement = self
             .connection
             .prepare_cached(select_rows!("WHERE sessions.id = ?1"))?;
         let row = statement.query_row([session], read_row).optional()?;
-        Ok(row.map(|row| (row, retired_at)))
+        Ok(row.map(|row| (row, retirement)))
     }
 
     /// Lists up to `at_most` sessions of a user, oldest first, starting after the session `after`.
@@ -174,6 +177,11 @@ impl<'c> Tables<'c> {
         self.write(sql, (row.id, key.as_bytes(), auth_time, ends_at))
     }
 
+    pub fn set_binding(&self, row: &Row, binding: &Binding) -> Result<()> {
+        let sql = "UPDATE sessions SET binding = ?2 WHERE id = ?1";
+        self.write(sql, (row.id, binding.as_bytes()))
+    }
+
     /// Replaces a session's data.
     pub fn set_data(&self, row: &Row, data: &str) -> Result<()> {
         let sql = "UPDATE sessions SET data = ?2 WHERE id = ?1";
@@ -207,9 +215,11 @@ impl<'c> Tables<'c> {
     }
 
     /// Remembers a session's present key as retired.
-    pub fn retire(&self, row: &Row, at: Timestamp) -> Result<()> {
-        let sql = "INSERT INTO retired (key, session, retired_at) VALUES (?1, ?2, ?3)";
-        self.write(sql, (row.key.as_bytes(), row.id, millis(at)))
+    pub fn retire(&self, row: &Row, retirement: &Retirement) -> Result<()> {
+        let sql =
+            "INSERT INTO retired (key, session, retired_at, auth_time) VALUES (?1, ?2, ?3, ?4)";
+        let (at, auth_time) = (millis(retirement.at), millis(retirement.auth_time));
+        self.write(sql, (row.key.as_bytes(), row.id, at, auth_time))
     }
 
     /// Lists a session's retired keys, oldest first.

@@ -27,13 +27,23 @@ struct Session {
     idle_timeout: Option<u64>,
     data: Option<Value>,
     binding: Option<Value>,
-    /// Ids that were this session's, and when they were retired.
-    retired: Vec<(String, u64)>,
+    retired: Vec<Retired>,
     /// Once it has been seen in a list.
     handle: Option<String>,
 }
 
+/// An id that was a session's, when it was retired, and when the user had last authenticated until then.
+struct Retired {
+    id: String,
+    at: u64,
+    auth_time: u64,
+}
+
 impl Session {
+    fn is_bound_to(&self, request: &Map<String, Value>) -> bool {
+        self.binding.is_none() || self.binding.as_ref() == request.get("binding")
+    }
+
     fn expires_at(&self) -> u64 {
         match self.idle_timeout {
             Some(idle_timeout) => self.ends_at.min(self.last_seen_at + idle_timeout),
@@ -65,11 +75,11 @@ pub struct Model {
     counts: Counts,
 }
 
-/// What an id stands for.
-enum Presented {
-    Nothing,
-    Current(usize),
-    InGrace(usize),
+/// The session that an id stands for, whether it is a retired id of it, and which authentication it proves.
+struct Presented {
+    at: usize,
+    is_retired: bool,
+    auth_time: u64,
 }
 
 impl Model {
@@ -100,7 +110,7 @@ impl Model {
         self.sessions
             .iter()
             .map(Session::expires_at)
-            .chain(retired.map(|(_, at)| at + grace))
+            .chain(retired.map(|retired| retired.at + grace))
             .filter(|end| *end > self.now)
             .collect()
     }
@@ -134,10 +144,13 @@ impl Model {
                 json!({"type": "session_destroyed", "message": "Session destroyed"})
             }
             "destroy_user_sessions" => {
-                let spared = match self.present(request.get("except_session_id")) {
-                    Presented::Current(at) => Some(self.sessions[at].id.clone()),
-                    _ => None,
-                };
+                let spared = self.present(request.get("except_session_id"));
+                let spared = spared.map(|presented| &self.sessions[presented.at]);
+                let is_users = |session: &&Session| session.user == request["user_id"];
+                let spared = spared.filter(is_users).map(|session| session.id.clone());
+                if request.contains_key("except_session_id") && spared.is_none() {
+                    return self.invalid();
+                }
                 let count = self.end_all(|session| {
                     session.user == request["user_id"] && Some(&session.id) != spared.as_ref()
                 });
@@ -155,7 +168,9 @@ impl Model {
     fn create(&mut self, request: &Map<String, Value>, reply: &Value) -> Value {
         let user = &request["user_id"];
         let of_user = self.sessions.iter().filter(|one| one.user == *user).count();
-        if let Some(limit) = self.rules.max_sessions_per_user
+        let own_limit = request.get("max_sessions_per_user").map(number);
+        let own_limit = own_limit.map(|limit| usize::try_from(limit).expect("small"));
+        if let Some(limit) = own_limit.or(self.rules.max_sessions_per_user)
             && of_user >= limit
         {
             if !self.rules.evict_oldest {
@@ -163,8 +178,10 @@ impl Model {
                     "the user already has the limit of {limit} live sessions"
                 ));
             }
-            let oldest = self.sessions.iter().position(|one| one.user == *user);
-            self.end(oldest.expect("there is one"));
+            for _ in 0..=of_user - limit {
+                let oldest = self.sessions.iter().position(|one| one.user == *user);
+                self.end(oldest.expect("there is one"));
+            }
         }
         let limit = self.rules.max_sessions;
         if self.sessions.len() >= limit {
@@ -201,15 +218,14 @@ impl Model {
     }
 
     fn validate(&mut self, request: &Map<String, Value>) -> Value {
-        let at = match self.present(request.get("session_id")) {
-            Presented::Current(at) | Presented::InGrace(at) => at,
-            Presented::Nothing => return self.invalid(),
+        let Some(presented) = self.present(request.get("session_id")) else {
+            return self.invalid();
         };
-        let session = &mut self.sessions[at];
-        if session.binding.is_some() && session.binding.as_ref() != request.get("binding") {
+        let session = &mut self.sessions[presented.at];
+        if !session.is_bound_to(request) {
             return self.invalid();
         }
-        let age = self.now - session.auth_time;
+        let age = self.now - presented.auth_time;
         if let Some(max_age) = request.get("max_age").map(number)
             && age > max_age * 1000
         {
@@ -217,7 +233,9 @@ impl Model {
                 "type": "reauthentication_required", "user_id": session.user, "auth_age": age.div_ceil(1000)
             });
         }
-        session.last_seen_at = self.now;
+        if request.get("touch") != Some(&Value::Bool(false)) {
+            session.last_seen_at = self.now;
+        }
         self.counts.validated += 1;
         let mut valid = json!({
             "type": "session_valid", "user_id": session.user,
@@ -230,13 +248,27 @@ impl Model {
     }
 
     fn regenerate(&mut self, request: &Map<String, Value>, reply: &Value) -> Value {
-        let Presented::Current(at) = self.present(request.get("old_session_id")) else {
+        let Some(presented) = self.present(request.get("old_session_id")) else {
             return self.invalid();
         };
+        let at = presented.at;
+        if !self.sessions[at].is_bound_to(request) {
+            return self.invalid();
+        }
+        if presented.is_retired {
+            return self.conflict("regenerate_session: this id was regenerated a moment ago");
+        }
         let new_id = self.new_id(&reply["new_session_id"]);
         let session = &mut self.sessions[at];
-        let old_id = std::mem::replace(&mut session.id, new_id.clone());
-        session.retired.push((old_id, self.now));
+        let id = std::mem::replace(&mut session.id, new_id.clone());
+        session.retired.push(Retired {
+            id,
+            at: self.now,
+            auth_time: session.auth_time,
+        });
+        if let Some(binding) = request.get("new_binding") {
+            session.binding = Some(binding.clone());
+        }
         session.last_seen_at = self.now;
         if request.get("reauthenticated") == Some(&Value::Bool(true)) {
             session.auth_time = self.now;
@@ -250,20 +282,26 @@ impl Model {
     }
 
     fn update(&mut self, request: &Map<String, Value>) -> Value {
-        let Presented::Current(at) = self.present(request.get("session_id")) else {
+        let Some(presented) = self.present(request.get("session_id")) else {
             return self.invalid();
         };
-        let session = &mut self.sessions[at];
+        let session = &mut self.sessions[presented.at];
+        if !session.is_bound_to(request) {
+            return self.invalid();
+        }
+        if let Some(expected) = request.get("expected_data")
+            && *expected != session.data.clone().unwrap_or_default()
+        {
+            return self.conflict("update_session: the session's data is not the expected data");
+        }
         session.last_seen_at = self.now;
         session.data = Some(request["data"].clone());
         json!({"type": "session_updated"})
     }
 
     fn list(&mut self, request: &Map<String, Value>, reply: &Value) -> Value {
-        let own = match self.present(request.get("session_id")) {
-            Presented::Current(at) => Some(self.sessions[at].id.clone()),
-            _ => None,
-        };
+        let own = self.present(request.get("session_id"));
+        let own = own.map(|presented| self.sessions[presented.at].id.clone());
         let limit = request.get("limit").map_or(100, number);
         let mut seen: Vec<String> = self.handles().map(str::to_owned).collect();
         let mut listed = Vec::new();
@@ -310,10 +348,8 @@ impl Model {
                 session.user == request["user_id"] && session.handle.as_deref() == handle.as_str()
             };
             self.end_all(is_it);
-        } else if let Presented::Current(at) | Presented::InGrace(at) =
-            self.present(request.get("session_id"))
-        {
-            self.end(at);
+        } else if let Some(presented) = self.present(request.get("session_id")) {
+            self.end(presented.at);
         }
     }
 
@@ -340,26 +376,32 @@ impl Model {
     }
 
     /// Finds what an id stands for; one that was retired too long ago ends its session, if that is the rule.
-    fn present(&mut self, id: Option<&Value>) -> Presented {
-        let Some(id) = id.and_then(Value::as_str) else {
-            return Presented::Nothing;
-        };
+    fn present(&mut self, id: Option<&Value>) -> Option<Presented> {
+        let id = id?.as_str()?;
         for at in 0..self.sessions.len() {
-            if self.sessions[at].id == id {
-                return Presented::Current(at);
+            let session = &self.sessions[at];
+            if session.id == id {
+                return Some(Presented {
+                    at,
+                    is_retired: false,
+                    auth_time: session.auth_time,
+                });
             }
-            let retired = &self.sessions[at].retired;
-            if let Some((_, retired_at)) = retired.iter().find(|(retired, _)| retired == id) {
-                if self.now < retired_at + self.rules.rotation_grace * 1000 {
-                    return Presented::InGrace(at);
+            if let Some(retired) = session.retired.iter().find(|retired| retired.id == id) {
+                if self.now < retired.at + self.rules.rotation_grace * 1000 {
+                    return Some(Presented {
+                        at,
+                        is_retired: true,
+                        auth_time: retired.auth_time,
+                    });
                 }
                 if self.rules.revoke_on_reuse {
                     self.end(at);
                 }
-                return Presented::Nothing;
+                return None;
             }
         }
-        Presented::Nothing
+        None
     }
 
     fn end(&mut self, at: usize) {
@@ -386,6 +428,11 @@ impl Model {
     fn invalid(&mut self) -> Value {
         self.counts.invalid += 1;
         json!({"type": "session_invalid"})
+    }
+
+    fn conflict(&mut self, text: &str) -> Value {
+        self.counts.errors += 1;
+        json!({"type": "error", "code": 22, "text": text})
     }
 
     fn refuse(&mut self, why: &str) -> Value {

@@ -35,20 +35,27 @@ pub enum Step {
         idle_timeout: Option<u64>,
         data: Option<u8>,
         binding: Option<u8>,
+        limit: Option<u64>,
     },
     Validate {
         id: Choice,
         binding: Option<u8>,
         max_age: Option<u64>,
+        touch: Option<bool>,
     },
     Regenerate {
         id: Choice,
         reauthenticated: Option<bool>,
         data: Option<u8>,
+        binding: Option<u8>,
+        new_binding: Option<u8>,
     },
     Update {
         id: Choice,
         data: u8,
+        binding: Option<u8>,
+        /// `Some(None)` for no data.
+        expected: Option<Option<u8>>,
     },
     List {
         user: u8,
@@ -147,8 +154,10 @@ fn request(step: &Step, model: &Model) -> Option<Map<String, Value>> {
             idle_timeout,
             data: content,
             binding: property,
+            limit,
         } => {
             put("type", Some("create_session".into()));
+            put("max_sessions_per_user", limit.map(Value::from));
             put("user_id", Some(user(*number)));
             put("ttl", ttl.map(Value::from));
             put("idle_timeout", idle_timeout.map(Value::from));
@@ -159,7 +168,9 @@ fn request(step: &Step, model: &Model) -> Option<Map<String, Value>> {
             id: which,
             binding: property,
             max_age,
+            touch,
         } => {
+            put("touch", touch.map(Value::from));
             put("type", Some("validate_session".into()));
             put("session_id", id(which));
             put("binding", binding(property));
@@ -169,7 +180,11 @@ fn request(step: &Step, model: &Model) -> Option<Map<String, Value>> {
             id: which,
             reauthenticated,
             data: content,
+            binding: property,
+            new_binding,
         } => {
+            put("binding", binding(property));
+            put("new_binding", binding(new_binding));
             put("type", Some("regenerate_session".into()));
             put("old_session_id", id(which));
             put("reauthenticated", reauthenticated.map(Value::from));
@@ -178,7 +193,12 @@ fn request(step: &Step, model: &Model) -> Option<Map<String, Value>> {
         Step::Update {
             id: which,
             data: content,
+            binding: property,
+            expected,
         } => {
+            put("binding", binding(property));
+            let expected = expected.map(|expected| expected.map_or(Value::Null, data));
+            put("expected_data", expected);
             put("type", Some("update_session".into()));
             put("session_id", id(which));
             put("data", Some(data(*content)));

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use session_node::session::{Binding, Handle, OnReuse, OnUserLimit, SessionKey, Timestamp};
 use session_node::store::{
     Changes, Conditions, CreateOptions, EventKind, Operation, Outcome, Outcomes, Policy, Record,
-    Store,
+    Store, UpdateConditions,
 };
 use session_node_testing::ruled::Ruled;
 
@@ -91,6 +91,7 @@ impl Script {
                     idle_timeout: idle.map(|longest| self.lifetime(longest)),
                     data: self.data(),
                     binding: self.binding(),
+                    max_sessions_per_user: self.random.random_bool(0.1).then_some(3),
                 })),
             },
             12..22 => Operation::Validate {
@@ -98,6 +99,7 @@ impl Script {
                 conditions: Some(Box::new(Conditions {
                     binding: self.binding(),
                     max_age: self.random.random_bool(0.2).then_some(self.times.max_age),
+                    untouched: self.random.random_bool(0.2),
                 })),
             },
             22..28 => Operation::Regenerate {
@@ -106,11 +108,21 @@ impl Script {
                 changes: Some(Box::new(Changes {
                     reauthenticated: self.random.random_bool(0.3),
                     data: self.data(),
+                    binding: self.binding(),
+                    new_binding: self
+                        .random
+                        .random_bool(0.2)
+                        .then(|| self.binding())
+                        .flatten(),
                 })),
             },
             28..30 => Operation::Update {
                 key: self.key(),
                 data: "{}".into(),
+                conditions: Some(Box::new(UpdateConditions {
+                    binding: self.binding(),
+                    expected_data: self.random.random_bool(0.3).then(|| self.data()),
+                })),
             },
             30..34 => Operation::List {
                 user: self.user().into(),

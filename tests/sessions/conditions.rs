@@ -1,0 +1,74 @@
+//! Requests that say under which conditions they are to be carried out, or how.
+
+use serde_json::{Value, json};
+use session_node::session::Policy;
+use session_node_testing::timed::{START, TimedNode};
+
+fn node() -> TimedNode {
+    TimedNode::new(Policy::default())
+}
+
+#[test]
+fn a_look_without_touch_moves_nothing() {
+    let mut node = node();
+    let id = node.create(json!({"user_id": "alice", "idle_timeout": 10}));
+    let look = json!({"type": "validate_session", "session_id": id, "touch": false});
+    node.wait(9_000);
+    assert_eq!(node.ask(&look)["expires_in"], 1);
+    let seen = &node.list("alice")[0]["last_seen_at"];
+    assert_eq!(*seen, START);
+    let touch = json!({"type": "validate_session", "session_id": id, "touch": true});
+    assert_eq!(node.ask(&touch)["expires_in"], 10);
+    node.wait(9_999);
+    assert_eq!(node.ask(&look)["expires_in"], 1);
+    node.wait(1);
+    assert_eq!(node.answer(&look), r#"{"type":"session_invalid"}"#);
+}
+
+#[test]
+fn an_update_that_expects_other_data_is_told_so() {
+    let mut node = node();
+    let id = node.create(json!({"user_id": "alice"}));
+    let mut update = |expected: &str, data: &str| {
+        node.answer(format!(
+            r#"{{"type":"update_session","msg_id":1,"session_id":"{id}","data":{data},"expected_data":{expected}}}"#
+        ))
+    };
+    let updated = r#"{"type":"session_updated","in_reply_to":1}"#;
+    let conflict = r#"{"type":"error","in_reply_to":1,"code":22,"text":"update_session: the session's data is not the expected data"}"#;
+    assert_eq!(update("{}", "{}"), conflict);
+    assert_eq!(update("null", r#"{"n":1}"#), updated);
+    assert_eq!(update("null", r#"{"n":2}"#), conflict);
+    // White space makes no difference, and the order of fields does.
+    assert_eq!(update(r#"{ "n" : 1 }"#, r#"{"a":1,"b":2}"#), updated);
+    assert_eq!(update(r#"{"b":2,"a":1}"#, "{}"), conflict);
+    assert_eq!(update(r#"{"a":1,"b":2}"#, "{}"), updated);
+    for wrong in ["1", "[]", r#""{}""#, r#"{"a":"\ud800"}"#] {
+        let error = update(wrong, "{}");
+        let text =
+            "update_session: expected_data must be a JSON object without lone surrogates, or null";
+        assert!(
+            error.contains(r#""code":12"#) && error.contains(text),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_create_may_set_the_limit_of_its_user() {
+    let mut node = node();
+    let create = |limit: Value| json!({"user_id": "alice", "max_sessions_per_user": limit});
+    let first = node.create(create(1.into()));
+    let second = node.create(create(1.into()));
+    assert!(!node.is_live(&first) && node.is_live(&second));
+    node.create(json!({"user_id": "alice"}));
+    node.create(create(u64::MAX.into()));
+    assert_eq!(node.list("alice").len(), 3);
+    node.create(create(2.into()));
+    assert_eq!(node.list("alice").len(), 2);
+    for wrong in [json!(0), json!(-1), json!("1"), json!(null)] {
+        let mut request = create(wrong);
+        request["type"] = "create_session".into();
+        assert_eq!(node.ask(request)["code"], 12);
+    }
+}

@@ -4,19 +4,13 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
-/// The longest user name and the longest binding, in bytes of UTF-8. Any user name or e-mail address fits, and the
-/// memory of a session is bounded.
+/// The longest binding, and the longest name of a node, in bytes of UTF-8.
 pub const MAX_STRING_BYTES: usize = 256;
 
 /// The largest limit that a request for a list may set.
 pub const MAX_LIST_LIMIT: usize = 1000;
 /// How many sessions a list shows if the request sets no limit.
 pub const DEFAULT_LIST_LIMIT: usize = 100;
-
-/// Whether a user name or a binding has an allowed length.
-pub fn is_short(text: &str) -> bool {
-    (1..=MAX_STRING_BYTES).contains(&text.len())
-}
 
 /// Returns the compact form of `json`, which must be valid JSON; `None` if a session may not hold it as data.
 pub fn compact_data(json: &str, max_bytes: usize) -> Option<Cow<'_, str>> {

@@ -88,6 +88,12 @@ impl Builder {
         self
     }
 
+    /// Sets the longest name of a user, in bytes of UTF-8: up to 1024.
+    pub fn max_user_id_bytes(mut self, max_user_id_bytes: usize) -> Self {
+        self.policy.max_user_id_bytes = max_user_id_bytes;
+        self
+    }
+
     /// Sets the format of session ids.
     pub fn id_format(self, id_format: IdFormat) -> Self {
         Self { id_format, ..self }

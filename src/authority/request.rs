@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::answer::Error;
-use crate::limits::{self, MAX_LIST_LIMIT, MAX_STRING_BYTES};
+use crate::limits::{self, MAX_LIST_LIMIT};
 use crate::session::{Handle, Policy, SessionKey};
 use crate::store::{Changes, Conditions, CreateOptions, Operation, UpdateConditions};
 
@@ -87,7 +87,7 @@ fn box_unless_default<T: Default + PartialEq>(options: T) -> Option<Box<T>> {
 pub fn check<'a>(mut request: Request<'a>, policy: &Policy) -> Result<Request<'a>, Error> {
     match &mut request {
         Operation::Create { user, options, .. } => {
-            check_user(user)?;
+            check_user(user, policy)?;
             if let Some(options) = options {
                 check_create(options, policy)?;
             }
@@ -105,14 +105,14 @@ pub fn check<'a>(mut request: Request<'a>, policy: &Policy) -> Result<Request<'a
             check_data("expected_data", expected, usize::MAX)?;
         }
         Operation::List { user, limit, .. } => {
-            check_user(user)?;
+            check_user(user, policy)?;
             if !(1..=MAX_LIST_LIMIT).contains(limit) {
                 let must_be = format!("from 1 to {MAX_LIST_LIMIT}");
                 return Err(Error::invalid("limit", must_be));
             }
         }
         Operation::DestroyByHandle { user, .. } | Operation::DestroyUser { user, .. } => {
-            check_user(user)?;
+            check_user(user, policy)?;
         }
         Operation::Regenerate { changes: None, .. }
         | Operation::Validate { .. }
@@ -123,11 +123,12 @@ pub fn check<'a>(mut request: Request<'a>, policy: &Policy) -> Result<Request<'a
     Ok(request)
 }
 
-fn check_user(user: &str) -> Result<(), Error> {
-    if limits::is_short(user) {
+fn check_user(user: &str, policy: &Policy) -> Result<(), Error> {
+    let max_bytes = policy.max_user_id_bytes;
+    if (1..=max_bytes).contains(&user.len()) {
         return Ok(());
     }
-    let must_be = format!("a string of 1 to {MAX_STRING_BYTES} bytes");
+    let must_be = format!("a string of 1 to {max_bytes} bytes");
     Err(Error::invalid("user", must_be))
 }
 

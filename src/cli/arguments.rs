@@ -94,6 +94,10 @@ pub struct Arguments {
     #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = max_data_bytes, help_heading = "Limits")]
     pub max_data_bytes: usize,
 
+    /// Longest name of a user, in bytes (1 to 1024)
+    #[arg(long, value_name = "BYTES", default_value = "256", value_parser = max_user_id_bytes, help_heading = "Limits")]
+    pub max_user_id_bytes: usize,
+
     /// Longest message, in bytes without its last line ending (64 to 1073741824); the node refuses a longer one with
     /// error 12
     #[arg(
@@ -182,6 +186,10 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 fn max_sessions(text: &str) -> Result<usize, String> {
     number(text, 1..=Policy::MOST_SESSIONS)
+}
+
+fn max_user_id_bytes(text: &str) -> Result<usize, String> {
+    number(text, Policy::USER_ID_BYTES)
 }
 
 fn max_data_bytes(text: &str) -> Result<usize, String> {

@@ -106,6 +106,7 @@ fn policy(arguments: &Arguments) -> Policy {
         max_ttl: arguments.max_ttl,
         idle_timeout: Some(arguments.idle_timeout).filter(|timeout| !timeout.is_zero()),
         max_data_bytes: arguments.max_data_bytes,
+        max_user_id_bytes: arguments.max_user_id_bytes,
         max_sessions: max_sessions.unwrap_or(Policy::default().max_sessions),
         max_sessions_per_user: arguments.max_sessions_per_user,
         on_user_limit: arguments.on_user_limit.0,

@@ -5,6 +5,9 @@ use crate::authority::Stats;
 use crate::id::SessionId;
 use crate::session::Timestamp;
 
+/// Grows with what clients can ask for, so that a client can refuse a node that would ignore what it asks.
+const PROTOCOL: u64 = 1;
+
 /// Appends a line with `reply`, addressed to the sender of the request, to `out`. Points in time become whole Unix
 /// seconds; remaining times become whole seconds from `now`.
 pub fn encode(
@@ -143,6 +146,7 @@ fn put_listed(out: &mut Vec<u8>, listed: &ListedSession<'_>) {
         r#","expires_at":"#,
         lifetime.expires_at().unix_seconds(),
     );
+    put_count(out, r#","ends_at":"#, lifetime.ends_at.unix_seconds());
     put_data(out, listed.data);
     if listed.is_current {
         put(out, r#","current":true"#);
@@ -166,6 +170,11 @@ fn put_stats(out: &mut Vec<u8>, stats: &Stats) {
             put_count(out, name, count);
         }
     }
+    put(
+        out,
+        concat!(r#","version":""#, env!("CARGO_PKG_VERSION"), "\""),
+    );
+    put_count(out, r#","protocol":"#, PROTOCOL);
 }
 
 /// Appends a field with a number. `name` is the JSON text that precedes the number, with comma, quotes and colon.

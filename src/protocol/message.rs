@@ -121,7 +121,7 @@ fn read_request<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Request<'a>, E
         },
         "create_session" => Operation::Create {
             key: (),
-            user: string(body.user_id, "create_session: user_id")?,
+            user: user(body.user_id, "create_session: user_id", policy)?,
             options: read_create_options(body, policy)?,
         },
         "regenerate_session" => Operation::Regenerate {
@@ -138,10 +138,10 @@ fn read_request<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Request<'a>, E
 fn read_rare<'a>(kind: &str, body: &Fields<'a>, policy: &Policy) -> Result<Request<'a>, Error> {
     let operation = match kind {
         "update_session" => read_update(body, policy)?,
-        "list_sessions" => read_list(body)?,
-        "destroy_session" => read_destroy(body)?,
+        "list_sessions" => read_list(body, policy)?,
+        "destroy_session" => read_destroy(body, policy)?,
         "destroy_user_sessions" => Operation::DestroyUser {
-            user: string(body.user_id, "destroy_user_sessions: user_id")?,
+            user: user(body.user_id, "destroy_user_sessions: user_id", policy)?,
             except: optional(body.except_session_id, |field| {
                 key(field, "destroy_user_sessions: except_session_id")
             })?,
@@ -149,7 +149,7 @@ fn read_rare<'a>(kind: &str, body: &Fields<'a>, policy: &Policy) -> Result<Reque
         "destroy_all_sessions" => Operation::DestroyAll,
         "stats" => Operation::Stats,
         "init" => {
-            string(body.node_id, "init: node_id")?;
+            string(body.node_id, "init: node_id", MAX_STRING_BYTES)?;
             strings(body.node_ids, "init: node_ids")?;
             return Ok(Request::Init);
         }
@@ -266,12 +266,12 @@ fn expected_data(field: Field<'_>) -> Result<Option<Cow<'_, str>>, Error> {
     })
 }
 
-fn read_list<'a>(body: &Fields<'a>) -> Result<Operation<'a, ()>, Error> {
+fn read_list<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Operation<'a, ()>, Error> {
     let most = MAX_LIST_LIMIT as u64;
     let limit = optional_natural(body.limit, "list_sessions: limit", 1..=most)?;
     let limit = limit.map(|limit| usize::try_from(limit).expect("the limit is small"));
     Ok(Operation::List {
-        user: string(body.user_id, "list_sessions: user_id")?,
+        user: user(body.user_id, "list_sessions: user_id", policy)?,
         caller: optional(body.session_id, |field| {
             key(field, "list_sessions: session_id")
         })?,
@@ -280,7 +280,7 @@ fn read_list<'a>(body: &Fields<'a>) -> Result<Operation<'a, ()>, Error> {
 }
 
 /// Reads a request that names the session by its id, or by its user and handle.
-fn read_destroy<'a>(body: &Fields<'a>) -> Result<Operation<'a, ()>, Error> {
+fn read_destroy<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Operation<'a, ()>, Error> {
     if body.handle.is_absent() {
         return Ok(Operation::Destroy {
             key: key(body.session_id, "destroy_session: session_id")?,
@@ -292,7 +292,7 @@ fn read_destroy<'a>(body: &Fields<'a>) -> Result<Operation<'a, ()>, Error> {
         ));
     }
     Ok(Operation::DestroyByHandle {
-        user: string(body.user_id, "destroy_session: user_id")?,
+        user: user(body.user_id, "destroy_session: user_id", policy)?,
         handle: Handle::parse(&any_string(body.handle, "destroy_session: handle")?),
     })
 }
@@ -311,7 +311,7 @@ fn optional<'a, T>(
 
 fn optional_binding(field: Field<'_>, name: &str) -> Result<Option<Binding>, Error> {
     optional(field, |field| {
-        string(field, name).map(|property| Binding::to(&property))
+        string(field, name, MAX_STRING_BYTES).map(|property| Binding::to(&property))
     })
 }
 
@@ -354,11 +354,17 @@ fn data<'a>(field: Field<'a>, name: &str, policy: &Policy) -> Result<Cow<'a, str
     data.ok_or_else(|| must_be(field, name, &limits::data_must_be(max_bytes)))
 }
 
-/// Reads a string of 1 to [`MAX_STRING_BYTES`] bytes.
-fn string<'a>(field: Field<'a>, name: &str) -> Result<Cow<'a, str>, Error> {
-    let text = field.string().filter(|text| limits::is_short(text));
+/// Reads the name of a user.
+fn user<'a>(field: Field<'a>, name: &str, policy: &Policy) -> Result<Cow<'a, str>, Error> {
+    string(field, name, policy.max_user_id_bytes)
+}
+
+/// Reads a string of 1 to `max_bytes` bytes.
+fn string<'a>(field: Field<'a>, name: &str, max_bytes: usize) -> Result<Cow<'a, str>, Error> {
+    let text = field.string();
+    let text = text.filter(|text| (1..=max_bytes).contains(&text.len()));
     text.ok_or_else(|| {
-        let what = format!("a string of 1 to {MAX_STRING_BYTES} bytes");
+        let what = format!("a string of 1 to {max_bytes} bytes");
         must_be(field, name, &what)
     })
 }

@@ -36,6 +36,9 @@ pub struct Policy {
     pub idle_timeout: Option<Duration>,
     /// The longest data of a session, in bytes of compact JSON.
     pub max_data_bytes: usize,
+    /// The longest name of a user, in bytes of UTF-8: up to 1024, because the distinguished names of LDAP and SAML are
+    /// longer than 256.
+    pub max_user_id_bytes: usize,
     /// How many live sessions the store may hold.
     pub max_sessions: usize,
     /// How many live sessions a user may have.
@@ -55,6 +58,7 @@ impl Default for Policy {
             max_ttl: Duration::from_secs(30 * 24 * 3600),
             idle_timeout: None,
             max_data_bytes: 4096,
+            max_user_id_bytes: 256,
             max_sessions: 10_000_000,
             max_sessions_per_user: None,
             on_user_limit: OnUserLimit::default(),
@@ -92,6 +96,8 @@ impl Policy {
     pub const MOST_SESSIONS: usize = 4_000_000_000;
     /// The range of [`Policy::max_data_bytes`]: the shortest object has two.
     pub const DATA_BYTES: RangeInclusive<usize> = 2..=1024 * 1024;
+    /// The range of [`Policy::max_user_id_bytes`].
+    pub const USER_ID_BYTES: RangeInclusive<usize> = 1..=1024;
 
     /// Holds the values against each other and against what sessions can have.
     ///
@@ -125,6 +131,11 @@ impl Policy {
                 "max_data_bytes",
                 Some(self.max_data_bytes),
                 &Self::DATA_BYTES,
+            ),
+            (
+                "max_user_id_bytes",
+                Some(self.max_user_id_bytes),
+                &Self::USER_ID_BYTES,
             ),
         ];
         for (field, number, range) in numbers {

@@ -72,3 +72,32 @@ fn a_create_may_set_the_limit_of_its_user() {
         assert_eq!(node.ask(request)["code"], 12);
     }
 }
+
+#[test]
+fn names_of_users_may_be_as_long_as_the_option_says() {
+    for max_user_id_bytes in [1, 256, 1024] {
+        let mut node = TimedNode::new(Policy {
+            max_user_id_bytes,
+            ..Policy::default()
+        });
+        let longest = "é".repeat(max_user_id_bytes / 2) + &"x".repeat(max_user_id_bytes % 2);
+        let id = node.create(json!({"user_id": longest}));
+        assert_eq!(node.validate(&id)["user_id"], longest);
+        assert_eq!(node.list(&longest).len(), 1);
+        let longer = format!("{longest}x");
+        let expected = format!("user_id must be a string of 1 to {max_user_id_bytes} bytes");
+        for request in [
+            json!({"type": "create_session", "user_id": longer}),
+            json!({"type": "list_sessions", "user_id": longer}),
+            json!({"type": "destroy_session", "user_id": longer, "handle": "h"}),
+            json!({"type": "destroy_user_sessions", "user_id": longer}),
+        ] {
+            let error = node.ask(request);
+            assert_eq!(error["code"], 12);
+            let text = error["text"].as_str().expect("a text");
+            assert!(text.ends_with(&expected), "{text}");
+        }
+        let request = json!({"type": "destroy_user_sessions", "user_id": longest});
+        assert_eq!(node.ask(request)["count"], 1);
+    }
+}

@@ -107,7 +107,9 @@ fn stats_count_what_there_is_and_what_there_was() {
         node.answer(json!({"type": "stats"})),
         r#"{"type":"stats","sessions":2,"users":2,"created":6,"validated":1,"invalid":2,"regenerated":1,"#
             .to_owned()
-            + r#""destroyed":3,"expired":1,"errors":2}"#
+            + r#""destroyed":3,"expired":1,"errors":2,"version":""#
+            + env!("CARGO_PKG_VERSION")
+            + r#"","protocol":1}"#
     );
     node.ask(json!({"type": "destroy_user_sessions", "user_id": "alice"}));
     node.ask(json!({"type": "destroy_all_sessions"}));

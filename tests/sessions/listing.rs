@@ -34,11 +34,13 @@ fn a_list_shows_a_users_sessions_oldest_first() {
         json!({"type": "session_list", "sessions": [
             {
                 "handle": handles[0], "created_at": START, "last_seen_at": START + 20,
-                "auth_time": START, "expires_at": START + 3600, "data": {"device": "phone"}
+                "auth_time": START, "expires_at": START + 3600, "ends_at": START + 3600,
+                "data": {"device": "phone"}
             },
             {
                 "handle": handles[1], "created_at": START + 10, "last_seen_at": START + 20,
-                "auth_time": START + 10, "expires_at": START + 70, "current": true
+                "auth_time": START + 10, "expires_at": START + 70, "ends_at": START + 70,
+                "current": true
             },
         ]})
     );
@@ -58,7 +60,7 @@ fn the_keys_of_a_list_come_in_the_promised_order() {
         format!(
             r#"{{"type":"session_list","sessions":[{{"handle":"{handle}","created_at":{now},"last_seen_at":{now},"#
         ) + &format!(
-            r#""auth_time":{now},"expires_at":{end},"data":{{}},"current":true}}],"more":true}}"#
+            r#""auth_time":{now},"expires_at":{end},"ends_at":{end},"data":{{}},"current":true}}],"more":true}}"#
         )
     );
 }

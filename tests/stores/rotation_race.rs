@@ -29,7 +29,7 @@ fn race(nodes: &mut [Node]) {
                 })
             });
             let racing: Vec<_> = racing.collect();
-            let replies = racing.into_iter().map(|thread| thread.join());
+            let replies = racing.into_iter().map(thread::ScopedJoinHandle::join);
             replies.map(|reply| reply.expect("no panic")).collect()
         });
         let is_winner = |reply: &&Value| reply["type"] == "session_regenerated";

@@ -16,7 +16,7 @@ use crate::store::records::Retirement;
 
 /// How many bytes a session takes at most, without its data and retired keys: the only session of a user with the
 /// longest name. An overestimate costs almost nothing.
-pub const MAX_SESSION_BYTES: usize = 1024;
+pub const MAX_SESSION_BYTES: usize = 2048;
 
 /// How many bytes a retired key takes at most, including its index entry.
 pub const MAX_RETIRED_KEY_BYTES: usize = 128;

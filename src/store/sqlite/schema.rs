@@ -303,7 +303,7 @@ mod tests {
         fs::write(&path, "").expect("a file");
         for _ in 0..2 {
             let connection = open_as(&path, MIGRATIONS).expect("a file of sessions");
-            assert_eq!(number(&connection, "PRAGMA user_version"), 2);
+            assert_eq!(number(&connection, "PRAGMA user_version"), 3);
             assert_eq!(
                 number(&connection, "SELECT sessions + written_at FROM totals"),
                 0
@@ -386,6 +386,31 @@ mod tests {
         // The store noted the removal of an expired session at its own time.
         let (_, written_at) = open(&path).expect("a file of sessions");
         assert_eq!(written_at, Timestamp::from_millis(5500));
+    }
+
+    #[test]
+    fn of_a_key_that_was_retired_earlier_a_file_knows_that_its_session_had_begun() {
+        let directory = Directory::new("version-2");
+        let path = directory.0.join("sessions.db");
+        let older = open_as(&path, &[VERSION_1, VERSION_2]).expect("a file of sessions");
+        let sql = "INSERT INTO sessions (id, key, user, created_at, auth_time, last_used_at, used_by, ends_at, due_at) \
+                   VALUES (5, ?1, 'alice', 4000, 6000, 6000, 7, 9000, 9000)";
+        let key = SessionKey::of("an id");
+        older.execute(sql, [key.as_bytes()]).expect("a session");
+        for (key, session) in [("of the session", 5), ("of none", 6)] {
+            let key = SessionKey::of(key);
+            let sql = "INSERT INTO retired (key, session, retired_at) VALUES (?1, ?2, 5000)";
+            older
+                .execute(sql, (key.as_bytes(), session))
+                .expect("a retired key");
+        }
+        drop(older);
+        let connection = open_as(&path, MIGRATIONS).expect("a file of sessions");
+        let auth_time = |session| {
+            let sql = format!("SELECT auth_time FROM retired WHERE session = {session}");
+            number(&connection, &sql)
+        };
+        assert_eq!((auth_time(5), auth_time(6)), (4000, 0));
     }
 
     #[test]

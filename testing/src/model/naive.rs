@@ -160,7 +160,7 @@ impl Model {
                 let count = self.end_all(|_| true);
                 json!({"type": "all_sessions_destroyed", "count": count})
             }
-            "stats" => self.stats(),
+            "stats" => self.stats(reply),
             other => panic!("the model does not know {other}"),
         }
     }
@@ -326,6 +326,7 @@ impl Model {
                 "last_seen_at": session.last_seen_at / 1000,
                 "auth_time": session.auth_time / 1000,
                 "expires_at": session.expires_at() / 1000,
+                "ends_at": session.ends_at / 1000,
             });
             if let Some(data) = &session.data {
                 one["data"] = data.clone();
@@ -353,7 +354,7 @@ impl Model {
         }
     }
 
-    fn stats(&self) -> Value {
+    fn stats(&self, reply: &Value) -> Value {
         let mut users: Vec<&Value> = Vec::new();
         for session in &self.sessions {
             if !users.contains(&&session.user) {
@@ -372,6 +373,8 @@ impl Model {
             "destroyed": counts.destroyed,
             "expired": counts.expired,
             "errors": counts.errors,
+            "version": reply["version"],
+            "protocol": 1,
         })
     }
 

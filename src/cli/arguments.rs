@@ -20,7 +20,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DURATION", default_value = "3600", value_parser = duration, help_heading = "Sessions")]
     pub ttl: Duration,
 
-    /// Longest lifetime that `--ttl` or a request may set
+    /// Longest lifetime that `--ttl` or a request may set; it also limits existing sessions
     #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = duration, help_heading = "Sessions")]
     pub max_ttl: Duration,
 

@@ -32,6 +32,15 @@ impl Lifetime {
         }
     }
 
+    /// The same lifetime under a policy: no session lives longer than `max_ttl` after its user authenticated, also if
+    /// it began under a policy that allowed more.
+    #[must_use]
+    #[inline]
+    pub fn limited_to(mut self, max_ttl: Duration) -> Self {
+        self.ends_at = self.ends_at.min(self.auth_time + max_ttl);
+        self
+    }
+
     /// The first moment at which the session is no longer live, unless it is used again.
     pub fn expires_at(&self) -> Timestamp {
         let idle_end =
@@ -63,6 +72,22 @@ impl Lifetime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stricter_policy_ends_a_session_earlier_and_no_policy_ends_it_later() {
+        let mut life = Lifetime::begin(NOON, millis(10_000), None);
+        assert_eq!(life.limited_to(millis(10_000)), life);
+        assert_eq!(life.limited_to(Duration::MAX), life);
+        assert!(life.limited_to(millis(4_000)).is_live(NOON + millis(3_999)));
+        assert!(!life.limited_to(millis(4_000)).is_live(NOON + millis(4_000)));
+        // A new lifetime is the session's own or the longest that the policy allows, whichever is shorter.
+        life.reauthenticate(NOON + millis(7_000));
+        let end = life.limited_to(millis(4_000)).ends_at;
+        assert_eq!(end, NOON + millis(11_000));
+        let mut limited = life.limited_to(millis(4_000));
+        limited.reauthenticate(NOON + millis(8_000));
+        assert_eq!(limited.ends_at, NOON + millis(12_000));
+    }
 
     const NOON: Timestamp = Timestamp::from_millis(1_790_000_000_250);
 

@@ -43,7 +43,7 @@
 //!
 //! A store may remove ended sessions at any time, a few per operation. It removes an expired session at the latest when
 //! an operation presents its key. `Stats` and `DestroyAll` remove every expired session before they count, so their
-//! counts are exact.
+//! counts are exact. (Sessions that only a stricter [`Policy::max_ttl`] has ended count until they are removed.)
 //!
 //! ## Events
 //!

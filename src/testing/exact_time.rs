@@ -206,5 +206,30 @@ macro_rules! tests_with_exact_time {
                 }
             }
         }
+
+        #[test]
+        fn a_stricter_policy_ends_a_session_at_the_same_millisecond_for_every_use() {
+            for (late, is_live) in [(0, true), (1, false)] {
+                let mut store = $crate::open_bench!(Policy::default());
+                for id in ["validated", "regenerated", "updated", "listed"] {
+                    store.one(create(id, "alice", HOUR));
+                }
+                store.policy.max_ttl = SECOND * 100;
+                store.advance(99_999 + late);
+                let shown = store.lifetimes("alice");
+                assert_eq!(shown.len(), if is_live { 4 } else { 0 });
+                for lifetime in shown {
+                    assert_eq!(lifetime.ends_at, START + SECOND * 100);
+                }
+                let end = is_live.then_some(START + SECOND * 100);
+                assert_eq!(store.end(validate("validated")), end);
+                let seen = store.one(regenerate("regenerated", "new"));
+                assert_eq!(seen == Seen::Regenerated, is_live);
+                assert_eq!(store.one(update("updated", "{}")) == Seen::Updated, is_live);
+                let count = if is_live { 4 } else { 0 };
+                let seen = store.one(destroy_user("alice", None));
+                assert_eq!(seen, Seen::DestroyedMany(count));
+            }
+        }
     };
 }

@@ -285,5 +285,29 @@ macro_rules! tests_of_life {
                 [Seen::Updated, conflict(), conflict(), two, Seen::Invalid]
             );
         }
+
+        #[test]
+        fn a_stricter_policy_reaches_sessions_that_exist() {
+            let mut store = $crate::open_bench!(Policy::default());
+            store.one(create("a", "alice", HOUR));
+            store.one(create("b", "alice", HOUR));
+            store.advance(1100);
+            // As after a restart.
+            store.policy.max_ttl = SECOND * 3;
+            assert_eq!(store.one(validate("a")), valid("alice"));
+            assert_eq!(store.list("alice", None, 10).0.len(), 2);
+            assert_eq!(store.one(reauthenticate("b", "b2")), Seen::Regenerated);
+            store.advance(2000);
+            assert_eq!(store.one(validate("a")), Seen::Invalid);
+            assert_eq!(store.list("alice", None, 10).0.len(), 1);
+            assert_eq!(store.one(validate("b2")), valid("alice"));
+            store.advance(1100);
+            assert_eq!(store.one(update("b2", "{}")), Seen::Invalid);
+            // A more generous one brings nothing back.
+            store.policy.max_ttl = HOUR;
+            assert_eq!(store.one(validate("a")), Seen::Invalid);
+            assert_eq!(store.one(validate("b2")), Seen::Invalid);
+            assert_eq!(store.list("alice", None, 10), (vec![], false));
+        }
     };
 }

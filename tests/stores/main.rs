@@ -11,3 +11,4 @@ mod redis_linearizability;
 mod rotation_race;
 mod sqlite;
 mod store_contract;
+mod stricter_policy;

@@ -10,10 +10,12 @@ use super::report::Report;
 use super::scripts::{self, ScriptName};
 use super::servers::Servers;
 use super::upkeep::Upkeep;
+use crate::session::Policy;
 use crate::store::{EventKind, StoreError};
 
 /// Ends all sessions, user by user.
 pub struct Destroyer<'a, 'r> {
+    pub policy: &'a Policy,
     pub servers: &'a mut Servers,
     pub pointers: &'a mut Pointers,
     pub report: &'a mut Report<'r>,
@@ -67,7 +69,7 @@ impl Destroyer<'_, '_> {
     fn destroy_users(&mut self, hashes: Vec<Vec<u8>>) -> Result<(), StoreError> {
         let hashes = hashes.into_iter().flat_map(String::from_utf8);
         let destroy = |hash| {
-            let mut script = scripts::run(ScriptName::DestroyUser, hash);
+            let mut script = scripts::run(ScriptName::DestroyUser, hash, self.policy);
             // No session is spared.
             script.arg("").arg("");
             script

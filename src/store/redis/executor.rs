@@ -48,6 +48,7 @@ impl Executor {
                 self.carry_out_part(batch.policy, before, report);
                 let (servers, pointers) = (&mut self.servers, &mut self.pointers);
                 let destroyer = Destroyer {
+                    policy: batch.policy,
                     servers,
                     pointers,
                     report,

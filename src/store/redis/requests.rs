@@ -187,7 +187,7 @@ impl Requests<'_> {
     fn on_hash(&mut self, name: ScriptName, user: UserDigest) -> &mut Command {
         let last = self.commands.len();
         self.commands
-            .push(scripts::run(name, self.pointers.hash(user)));
+            .push(scripts::run(name, self.pointers.hash(user), self.policy));
         &mut self.commands[last]
     }
 }

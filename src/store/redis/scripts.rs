@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use redis::{Cmd, Script, cmd};
 
 use super::exchange::Command;
+use crate::session::{Policy, whole_millis};
 
 /// The first lines of scripts. A server without memory still runs the scripts that need no more of it.
 const ALSO_WHEN_FULL: &str = "#!lua flags=allow-oom\n";
@@ -47,10 +48,11 @@ static SCRIPTS: LazyLock<[Script; 9]> = LazyLock::new(|| {
     ]
 });
 
-/// Runs a script on the hash `key`. The caller adds the script's arguments.
-pub fn run(name: ScriptName, key: String) -> Command {
+/// Runs a script on the hash `key`, under a policy. The caller adds the script's arguments.
+pub fn run(name: ScriptName, key: String, policy: &Policy) -> Command {
     let mut cmd = cmd("EVALSHA");
     cmd.arg(SCRIPTS[name as usize].get_hash()).arg(1).arg(&key);
+    cmd.arg(whole_millis(policy.max_ttl));
     Command { key, cmd }
 }
 

@@ -12,7 +12,11 @@
 --
 -- Handles and keys have 16 bytes. Moments are milliseconds by this server's clock, so all nodes agree on what is live.
 
+-- ARGV[1] is the longest lifetime that the node's policy allows. It is taken away here, so that the arguments of each
+-- script are those that the script says.
+
 local call = redis.call
+local max_ttl = tonumber(table.remove(ARGV, 1))
 local all = KEYS[1]
 
 -- The session's present key, its place in the order, its times (created, authenticated, last used, end), and its idle
@@ -32,6 +36,8 @@ local function unpack_head(handle, head)
   local session = {handle = handle}
   session.key, session.order, session.created, session.authenticated, session.used, session.ends, session.idle =
     struct.unpack(HEAD, head)
+  -- Repeats `Lifetime::limited_to`.
+  session.ends = math.min(session.ends, session.authenticated + max_ttl)
   return session
 end
 

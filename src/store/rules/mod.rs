@@ -300,7 +300,8 @@ impl<R: Records> Rules<'_, R> {
             let is_last_page = page.len() < LISTED_AT_A_TIME;
             for record in &page {
                 let session = self.records.session(record);
-                if !session.lifetime.is_live(self.now) {
+                let lifetime = session.lifetime.limited_to(self.policy.max_ttl);
+                if !lifetime.is_live(self.now) {
                     continue;
                 }
                 if left == 0 {
@@ -310,7 +311,7 @@ impl<R: Records> Rules<'_, R> {
                 let data = session.data.map(|data| self.outcomes.keep(data));
                 self.outcomes.push_listed(Listed {
                     handle: session.first_key.handle(),
-                    lifetime: session.lifetime,
+                    lifetime,
                     data,
                     is_current: own.as_ref().is_some_and(|own| own.record == *record),
                 });
@@ -342,7 +343,7 @@ impl<R: Records> Rules<'_, R> {
             let all = self.records.of_user(user, None, usize::MAX)?;
             let has_handle = |record: &R::Record| {
                 let session = self.records.session(record);
-                session.lifetime.is_live(self.now) && session.first_key.handle() == *handle
+                self.lifetime(record).is_live(self.now) && session.first_key.handle() == *handle
             };
             if let Some(record) = all.into_iter().find(has_handle) {
                 self.destroy(&record, EventKind::Destroyed(Reason::Handle))?;

@@ -78,7 +78,7 @@ impl<R: Records> Rules<'_, R> {
             Some(Found::Current(record)) => (record, None),
             Some(Found::Retired { record, retirement }) => (record, Some(retirement)),
         };
-        let lifetime = self.records.session(&record).lifetime;
+        let lifetime = self.lifetime(&record);
         if !lifetime.is_live(self.now) {
             // This node is about to answer that the key is invalid. After that, a node whose clock is behind must not
             // find the session live.
@@ -96,6 +96,13 @@ impl<R: Records> Rules<'_, R> {
             lifetime,
             retirement,
         }))
+    }
+
+    /// The lifetime of a session under the policy.
+    #[inline]
+    pub(super) fn lifetime(&self, record: &R::Record) -> Lifetime {
+        let lifetime = self.records.session(record).lifetime;
+        lifetime.limited_to(self.policy.max_ttl)
     }
 
     /// Handles a retired key that was presented after its grace period.
@@ -119,7 +126,7 @@ impl<R: Records> Rules<'_, R> {
     pub(super) fn live_of_user(&mut self, user: &str) -> Result<Vec<R::Record>, R::Error> {
         let mut live = Vec::new();
         for record in self.records.of_user(user, None, usize::MAX)? {
-            if self.records.session(&record).lifetime.is_live(self.now) {
+            if self.lifetime(&record).is_live(self.now) {
                 live.push(record);
             } else {
                 self.expire(&record)?;
@@ -143,7 +150,7 @@ impl<R: Records> Rules<'_, R> {
             }
             left -= due.len();
             for record in due {
-                if self.records.session(&record).lifetime.is_live(self.now) {
+                if self.lifetime(&record).is_live(self.now) {
                     self.records.reschedule(&record)?;
                 } else {
                     self.expire(&record)?;

@@ -94,6 +94,7 @@ fn encoding(criterion: &mut Criterion) {
                 &message.return_address,
                 ReplyFormat::Envelope,
                 &reply,
+                None,
                 NOW,
                 &mut out,
             );

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use crate::authority::{SessionAuthority, Stats};
 use crate::id::SessionId;
 use crate::protocol::{Error, ErrorCode, ListedSession, Reply, Request};
-use crate::store::{Conflict, Listed, Operation, Outcome, Outcomes, StoreError};
+use crate::store::{Conflict, Detail, Listed, Operation, Outcome, Outcomes, StoreError};
 
 /// Turns requests into operations, and outcomes into replies.
 pub struct Handler {
@@ -78,8 +78,8 @@ impl Handler {
         &'r mut self,
         pending: &'r PendingReply<'_>,
         operations: &[Operation<'_>],
-    ) -> Reply<'r> {
-        match pending {
+    ) -> (Reply<'r>, Option<&'r Detail>) {
+        let reply = match pending {
             PendingReply::InitOk => Reply::InitOk,
             PendingReply::EchoOk(json) => Reply::EchoOk { json },
             PendingReply::Refused(error) => {
@@ -88,9 +88,11 @@ impl Handler {
             }
             PendingReply::Outcome { operation, new_id } => {
                 self.authority.count(*operation);
-                self.settle(*operation, new_id.as_ref(), operations)
+                let reply = self.settle(*operation, new_id.as_ref(), operations);
+                return (reply, self.authority.outcomes().detail(*operation));
             }
-        }
+        };
+        (reply, None)
     }
 
     fn settle<'r>(
@@ -123,7 +125,11 @@ impl Handler {
             Outcome::Regenerated => Reply::SessionRegenerated {
                 new_session_id: new_id(),
             },
-            Outcome::Destroyed => Reply::SessionDestroyed,
+            Outcome::Destroyed { ended } => {
+                let wants_detail = operations[operation].wants_detail();
+                let ended = wants_detail.then_some(*ended);
+                Reply::SessionDestroyed { ended }
+            }
             Outcome::ReauthenticationRequired { user, auth_age } => {
                 Reply::ReauthenticationRequired {
                     user_id: outcomes.text(user),

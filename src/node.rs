@@ -113,9 +113,16 @@ impl Node {
         self.handler.authority.carry_out(now, operations, source);
         debug!("{} requests", pending.len());
         for (return_address, reply) in pending {
-            let reply = self.handler.reply(reply, operations);
+            let (reply, detail) = self.handler.reply(reply, operations);
             let format = self.options.reply_format;
-            protocol::encode(return_address, format, &reply, now, &mut self.replies);
+            protocol::encode(
+                return_address,
+                format,
+                &reply,
+                detail,
+                now,
+                &mut self.replies,
+            );
         }
     }
 

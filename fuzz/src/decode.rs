@@ -118,6 +118,7 @@ fn sample(address: &ReturnAddress<'_>) -> String {
         address,
         ReplyFormat::Envelope,
         &Reply::InitOk,
+        None,
         now,
         &mut line,
     );
@@ -179,6 +180,7 @@ impl Said<'_> {
                     && self.is_binding(conditions.binding, "binding")
                     && conditions.max_age == self.number("max_age")
                     && self.is_flag("touch", !conditions.untouched, true)
+                    && self.is_flag("detail", conditions.detail, false)
             }
             Operation::Regenerate { old, changes, .. } => {
                 let none = Changes::default();
@@ -188,6 +190,7 @@ impl Said<'_> {
                     && self.is_binding(changes.binding, "binding")
                     && self.is_binding(changes.new_binding, "new_binding")
                     && self.is_flag("reauthenticated", changes.reauthenticated, false)
+                    && self.is_flag("detail", changes.detail, false)
             }
             Operation::Update {
                 key,
@@ -200,6 +203,7 @@ impl Said<'_> {
                     && self.is_data(Some(data))
                     && self.is_binding(conditions.binding, "binding")
                     && self.is_expected(conditions)
+                    && self.is_flag("detail", conditions.detail, false)
             }
             Operation::List {
                 user,
@@ -211,11 +215,18 @@ impl Said<'_> {
                     && *limit as u64 == self.number("limit").unwrap_or(100)
                     && (1..=1000).contains(limit)
             }
-            Operation::Destroy { key } => {
-                self.body.get("handle").is_none() && self.is_key(Some(key), "session_id")
+            Operation::Destroy { key, detail } => {
+                self.is_flag("detail", *detail, false)
+                    && self.body.get("handle").is_none()
+                    && self.is_key(Some(key), "session_id")
             }
-            Operation::DestroyByHandle { user, handle } => {
-                self.is_user(user)
+            Operation::DestroyByHandle {
+                user,
+                handle,
+                detail,
+            } => {
+                self.is_flag("detail", *detail, false)
+                    && self.is_user(user)
                     && *handle == self.text("handle").and_then(Handle::parse)
                     && self.body.get("session_id").is_none()
             }
@@ -238,6 +249,7 @@ impl Said<'_> {
             && seconds(options.idle_timeout).is_none_or(|timeout| timeout <= longest)
             && limit == self.number("max_sessions_per_user")
             && limit != Some(0)
+            && self.is_flag("detail", options.detail, false)
     }
 
     fn is_expected(&self, conditions: &UpdateConditions<'_>) -> bool {

@@ -221,6 +221,7 @@ fn addressed_to<'r>(
         &message.return_address,
         format,
         &Reply::InitOk,
+        None,
         now,
         &mut sample,
     );

@@ -2,7 +2,7 @@
 
 use crate::id::SessionId;
 use crate::session::{Handle, Lifetime, Timestamp};
-use crate::store::{Conflict, Outcome, Outcomes, Refusal, StoreError};
+use crate::store::{Conflict, Detail, Outcome, Outcomes, Refusal, StoreError};
 
 /// A new session. Not `Debug`, because it contains the id, a secret.
 pub struct Created {
@@ -10,6 +10,8 @@ pub struct Created {
     pub id: SessionId,
     /// When the session ends if it is not used again.
     pub expires_at: Timestamp,
+    /// Its handle and times, if [`CreateOptions::detail`](crate::store::CreateOptions::detail) asks for them.
+    pub detail: Option<Detail>,
 }
 
 /// The result of a validation.
@@ -23,6 +25,8 @@ pub enum Validation {
         data: Option<String>,
         /// When the session ends if it is not used again.
         expires_at: Timestamp,
+        /// The session's handle and times, if [`Conditions::detail`](crate::store::Conditions::detail) asks for them.
+        detail: Option<Detail>,
     },
     /// The session is live, but its user authenticated longer ago than the conditions allow.
     ReauthenticationRequired {
@@ -150,6 +154,8 @@ pub struct Answered<'r> {
     /// The id that the authority made for the operation.
     pub new_id: Option<SessionId>,
     pub tally: &'r Stats,
+    /// The detail that the operation asked for.
+    pub detail: Option<&'r Detail>,
 }
 
 /// A type that can be read from an outcome.
@@ -164,6 +170,7 @@ impl Answer for Created {
             Outcome::Created { expires_at } => Ok(Self {
                 id: answered.new_id.expect("an id was made for every create"),
                 expires_at,
+                detail: answered.detail.copied(),
             }),
             _ => unexpected(),
         }
@@ -182,6 +189,7 @@ impl Answer for Validation {
                 user: text(user),
                 data: data.as_ref().map(text),
                 expires_at: *expires_at,
+                detail: answered.detail.copied(),
             },
             Outcome::ReauthenticationRequired { user, auth_age } => {
                 Self::ReauthenticationRequired {
@@ -206,12 +214,13 @@ impl Answer for Option<SessionId> {
     }
 }
 
-/// Whether a live session had the id of an update.
+/// Whether a session was updated, or ended.
 impl Answer for bool {
     fn read(answered: Answered<'_>) -> Result<Self, Error> {
         match answered.outcome()? {
             Outcome::Updated => Ok(true),
             Outcome::Invalid => Ok(false),
+            Outcome::Destroyed { ended } => Ok(*ended),
             _ => unexpected(),
         }
     }

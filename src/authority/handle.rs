@@ -175,7 +175,7 @@ impl AuthorityHandle {
     }
 
     /// See [`SessionAuthority::destroy`].
-    pub async fn destroy(&self, id: &str) -> Result<(), Error> {
+    pub async fn destroy(&self, id: &str) -> Result<bool, Error> {
         self.ask(request::destroy(id)).await
     }
 
@@ -184,7 +184,7 @@ impl AuthorityHandle {
         &self,
         user: impl Into<String>,
         handle: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         self.ask(request::destroy_by_handle(user.into(), handle))
             .await
     }

@@ -137,13 +137,13 @@ impl SessionAuthority {
         self.ask(request::list(user, own_id, limit))
     }
 
-    /// Ends the session with this id, for example at a logout. Succeeds even if no live session has the id.
-    pub fn destroy(&mut self, id: &str) -> Result<(), Error> {
+    /// Ends the session with this id, for example at a logout. Returns whether a live session ended.
+    pub fn destroy(&mut self, id: &str) -> Result<bool, Error> {
         self.ask(request::destroy(id))
     }
 
-    /// Ends the session of `user` that a list shows with this handle. Succeeds even if the user has no such session.
-    pub fn destroy_by_handle(&mut self, user: &str, handle: &str) -> Result<(), Error> {
+    /// Ends the session of `user` that a list shows with this handle. Returns whether a live session ended.
+    pub fn destroy_by_handle(&mut self, user: &str, handle: &str) -> Result<bool, Error> {
         self.ask(request::destroy_by_handle(user, handle))
     }
 
@@ -257,6 +257,7 @@ impl SessionAuthority {
             outcomes: &self.outcomes,
             new_id,
             tally: &self.tally,
+            detail: self.outcomes.detail(operation),
         }
     }
 }

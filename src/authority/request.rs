@@ -57,6 +57,7 @@ pub fn list<'a>(user: impl Into<Cow<'a, str>>, own_id: Option<&str>, limit: usiz
 pub fn destroy(id: &str) -> Request<'static> {
     Operation::Destroy {
         key: SessionKey::of(id),
+        detail: false,
     }
 }
 
@@ -64,6 +65,7 @@ pub fn destroy_by_handle<'a>(user: impl Into<Cow<'a, str>>, handle: &str) -> Req
     Operation::DestroyByHandle {
         user: user.into(),
         handle: Handle::parse(handle),
+        detail: false,
     }
 }
 

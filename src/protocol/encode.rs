@@ -3,7 +3,8 @@
 use super::{ListedSession, Reply, ReplyFormat, ReturnAddress};
 use crate::authority::Stats;
 use crate::id::SessionId;
-use crate::session::Timestamp;
+use crate::session::{Handle, Lifetime, Timestamp};
+use crate::store::Detail;
 
 /// Grows with what clients can ask for, so that a client can refuse a node that would ignore what it asks.
 const PROTOCOL: u64 = 1;
@@ -14,6 +15,7 @@ pub fn encode(
     to: &ReturnAddress<'_>,
     format: ReplyFormat,
     reply: &Reply<'_>,
+    detail: Option<&Detail>,
     now: Timestamp,
     out: &mut Vec<u8>,
 ) {
@@ -34,6 +36,11 @@ pub fn encode(
         put(out, msg_id);
     }
     put_fields(out, reply, now);
+    if let Some(detail) = detail {
+        put(out, r#","detail":{"#);
+        put_times(out, &detail.handle, &detail.lifetime);
+        put(out, "}");
+    }
     put(out, "}");
     if envelope.is_some() {
         put(out, "}");
@@ -54,7 +61,7 @@ impl Reply<'_> {
             Reply::ReauthenticationRequired { .. } => r#"{"type":"reauthentication_required""#,
             Reply::SessionUpdated => r#"{"type":"session_updated""#,
             Reply::SessionList { .. } => r#"{"type":"session_list""#,
-            Reply::SessionDestroyed => r#"{"type":"session_destroyed""#,
+            Reply::SessionDestroyed { .. } => r#"{"type":"session_destroyed""#,
             Reply::UserSessionsDestroyed { .. } => r#"{"type":"user_sessions_destroyed""#,
             Reply::AllSessionsDestroyed { .. } => r#"{"type":"all_sessions_destroyed""#,
             Reply::Stats(_) => r#"{"type":"stats""#,
@@ -103,7 +110,13 @@ fn put_fields(out: &mut Vec<u8>, reply: &Reply<'_>, now: Timestamp) {
         Reply::SessionRegenerated { new_session_id } => {
             put_id(out, r#","new_session_id":""#, new_session_id);
         }
-        Reply::SessionDestroyed => put(out, r#","message":"Session destroyed""#),
+        Reply::SessionDestroyed { ended } => {
+            put(out, r#","message":"Session destroyed""#);
+            if let Some(ended) = ended {
+                put(out, r#","ended":"#);
+                put(out, if *ended { "true" } else { "false" });
+            }
+        }
         Reply::Error(error) => {
             put_count(out, r#","code":"#, error.code as u64);
             put(out, r#","text":"#);
@@ -129,10 +142,9 @@ fn put_sessions(out: &mut Vec<u8>, sessions: &[ListedSession<'_>]) {
     put(out, "]");
 }
 
-fn put_listed(out: &mut Vec<u8>, listed: &ListedSession<'_>) {
-    let lifetime = &listed.lifetime;
+fn put_times(out: &mut Vec<u8>, handle: &Handle, lifetime: &Lifetime) {
     put(out, r#""handle":""#);
-    put(out, &listed.handle.to_string());
+    put(out, &handle.to_string());
     put(out, "\"");
     put_count(out, r#","created_at":"#, lifetime.created_at.unix_seconds());
     put_count(
@@ -147,6 +159,10 @@ fn put_listed(out: &mut Vec<u8>, listed: &ListedSession<'_>) {
         lifetime.expires_at().unix_seconds(),
     );
     put_count(out, r#","ends_at":"#, lifetime.ends_at.unix_seconds());
+}
+
+fn put_listed(out: &mut Vec<u8>, listed: &ListedSession<'_>) {
+    put_times(out, &listed.handle, &listed.lifetime);
     put_data(out, listed.data);
     if listed.is_current {
         put(out, r#","current":true"#);

@@ -153,6 +153,7 @@ fields! {
     reauthenticated: "reauthenticated",
     limit: "limit",
     touch: "touch",
+    detail: "detail",
     new_binding: "new_binding",
     expected_data: "expected_data",
     max_sessions_per_user: "max_sessions_per_user",

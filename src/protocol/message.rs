@@ -23,11 +23,12 @@ pub(super) const REQUESTS: [(&str, &[&str]); 11] = [
             "data",
             "binding",
             "max_sessions_per_user",
+            "detail",
         ],
     ),
     (
         "validate_session",
-        &["session_id", "binding", "max_age", "touch"],
+        &["session_id", "binding", "max_age", "touch", "detail"],
     ),
     (
         "regenerate_session",
@@ -37,14 +38,18 @@ pub(super) const REQUESTS: [(&str, &[&str]); 11] = [
             "data",
             "binding",
             "new_binding",
+            "detail",
         ],
     ),
     (
         "update_session",
-        &["session_id", "data", "binding", "expected_data"],
+        &["session_id", "data", "binding", "expected_data", "detail"],
     ),
     ("list_sessions", &["user_id", "session_id", "limit"]),
-    ("destroy_session", &["session_id", "user_id", "handle"]),
+    (
+        "destroy_session",
+        &["session_id", "user_id", "handle", "detail"],
+    ),
     ("destroy_user_sessions", &["user_id", "except_session_id"]),
     ("destroy_all_sessions", &[]),
     ("stats", &[]),
@@ -178,12 +183,13 @@ fn are_absent(fields: &[Field<'_>]) -> bool {
 }
 
 fn read_conditions(body: &Fields<'_>) -> Result<Option<Box<Conditions>>, Error> {
-    if are_absent(&[body.binding, body.max_age, body.touch]) {
+    if are_absent(&[body.binding, body.max_age, body.touch, body.detail]) {
         return Ok(None);
     }
     Ok(Some(Box::new(Conditions {
         binding: optional_binding(body.binding, "validate_session: binding")?,
         max_age: optional_natural(body.max_age, "validate_session: max_age", 0..=u64::MAX)?,
+        detail: detail(body, "validate_session: detail")?,
         untouched: optional_boolean(body.touch, "validate_session: touch")? == Some(false),
     })))
 }
@@ -198,6 +204,7 @@ fn read_create_options<'a>(
         body.data,
         body.binding,
         body.max_sessions_per_user,
+        body.detail,
     ]) {
         return Ok(None);
     }
@@ -211,6 +218,7 @@ fn read_create_options<'a>(
         idle_timeout: seconds(body.idle_timeout, "create_session: idle_timeout", 0)?,
         data: optional_data(body.data, "create_session: data", policy)?,
         binding: optional_binding(body.binding, "create_session: binding")?,
+        detail: detail(body, "create_session: detail")?,
         max_sessions_per_user: {
             let name = "create_session: max_sessions_per_user";
             let limit = optional_natural(body.max_sessions_per_user, name, 1..=u64::MAX)?;
@@ -225,6 +233,7 @@ fn read_changes<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Option<Box<Cha
         body.data,
         body.binding,
         body.new_binding,
+        body.detail,
     ]) {
         return Ok(None);
     }
@@ -233,16 +242,18 @@ fn read_changes<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Option<Box<Cha
         reauthenticated: optional_boolean(body.reauthenticated, reauthenticated)? == Some(true),
         data: optional_data(body.data, "regenerate_session: data", policy)?,
         binding: optional_binding(body.binding, "regenerate_session: binding")?,
+        detail: detail(body, "regenerate_session: detail")?,
         new_binding: optional_binding(body.new_binding, "regenerate_session: new_binding")?,
     })))
 }
 
 fn read_update<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Operation<'a, ()>, Error> {
-    let conditions = if are_absent(&[body.binding, body.expected_data]) {
+    let conditions = if are_absent(&[body.binding, body.expected_data, body.detail]) {
         None
     } else {
         Some(Box::new(UpdateConditions {
             binding: optional_binding(body.binding, "update_session: binding")?,
+            detail: detail(body, "update_session: detail")?,
             expected_data: optional(body.expected_data, expected_data)?,
         }))
     };
@@ -284,6 +295,7 @@ fn read_destroy<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Operation<'a, 
     if body.handle.is_absent() {
         return Ok(Operation::Destroy {
             key: key(body.session_id, "destroy_session: session_id")?,
+            detail: detail(body, "destroy_session: detail")?,
         });
     }
     if !body.session_id.is_absent() {
@@ -294,6 +306,7 @@ fn read_destroy<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Operation<'a, 
     Ok(Operation::DestroyByHandle {
         user: user(body.user_id, "destroy_session: user_id", policy)?,
         handle: Handle::parse(&any_string(body.handle, "destroy_session: handle")?),
+        detail: detail(body, "destroy_session: detail")?,
     })
 }
 
@@ -321,6 +334,10 @@ fn optional_data<'a>(
     policy: &Policy,
 ) -> Result<Option<Cow<'a, str>>, Error> {
     optional(field, |field| data(field, name, policy))
+}
+
+fn detail(body: &Fields<'_>, name: &str) -> Result<bool, Error> {
+    Ok(optional_boolean(body.detail, name)?.unwrap_or_default())
 }
 
 fn optional_boolean(field: Field<'_>, name: &str) -> Result<Option<bool>, Error> {

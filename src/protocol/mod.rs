@@ -142,7 +142,10 @@ pub enum Reply<'a> {
         more: bool,
     },
     /// The session has ended, or no such session was live.
-    SessionDestroyed,
+    SessionDestroyed {
+        /// Whether one ended by this, if the peer wants to know.
+        ended: Option<bool>,
+    },
     /// All sessions of the user have ended, except one that the request may have kept.
     UserSessionsDestroyed {
         /// How many live sessions ended.

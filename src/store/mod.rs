@@ -88,7 +88,7 @@ pub use crate::session::Policy;
 pub use memory::MemoryStore;
 pub use operation::{Batch, Changes, Conditions, CreateOptions, Operation, UpdateConditions};
 pub use outcome::{
-    Conflict, Event, EventKind, Listed, Mark, Outcome, Outcomes, Reason, Record, Refusal,
+    Conflict, Detail, Event, EventKind, Listed, Mark, Outcome, Outcomes, Reason, Record, Refusal,
     StoreError, Text,
 };
 #[cfg(feature = "redis")]

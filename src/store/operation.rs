@@ -84,6 +84,8 @@ pub enum Operation<'a, New = SessionKey> {
     Destroy {
         /// The presented key.
         key: SessionKey,
+        /// Whether the peer wants to know if a live session ended by this.
+        detail: bool,
     },
     /// End the session of a user that has this handle. The outcome is
     /// [`Outcome::Destroyed`](super::Outcome::Destroyed), even if the user has no such session.
@@ -92,6 +94,8 @@ pub enum Operation<'a, New = SessionKey> {
         user: Cow<'a, str>,
         /// The session's handle; `None` if the request's text cannot be a handle.
         handle: Option<Handle>,
+        /// Whether the peer wants to know if a live session ended by this.
+        detail: bool,
     },
     /// End all sessions of a user, or all but one, in one step. The outcome is
     /// [`Outcome::DestroyedMany`](super::Outcome::DestroyedMany).
@@ -141,11 +145,31 @@ impl<'a, New> Operation<'a, New> {
                 caller,
                 limit,
             },
-            Self::Destroy { key } => Operation::Destroy { key },
-            Self::DestroyByHandle { user, handle } => Operation::DestroyByHandle { user, handle },
+            Self::Destroy { key, detail } => Operation::Destroy { key, detail },
+            Self::DestroyByHandle {
+                user,
+                handle,
+                detail,
+            } => Operation::DestroyByHandle {
+                user,
+                handle,
+                detail,
+            },
             Self::DestroyUser { user, except } => Operation::DestroyUser { user, except },
             Self::DestroyAll => Operation::DestroyAll,
             Self::Stats => Operation::Stats,
+        }
+    }
+
+    /// Whether the peer wants to know the times of the session, or whether a live one ended.
+    pub fn wants_detail(&self) -> bool {
+        match self {
+            Self::Create { options, .. } => options.as_ref().is_some_and(|it| it.detail),
+            Self::Validate { conditions, .. } => conditions.as_ref().is_some_and(|it| it.detail),
+            Self::Regenerate { changes, .. } => changes.as_ref().is_some_and(|it| it.detail),
+            Self::Update { conditions, .. } => conditions.as_ref().is_some_and(|it| it.detail),
+            Self::Destroy { detail, .. } | Self::DestroyByHandle { detail, .. } => *detail,
+            Self::List { .. } | Self::DestroyUser { .. } | Self::DestroyAll | Self::Stats => false,
         }
     }
 
@@ -175,6 +199,8 @@ pub struct CreateOptions<'a> {
     pub binding: Option<Binding>,
     /// How many live sessions this user may have: at least 1. The default is [`Policy::max_sessions_per_user`].
     pub max_sessions_per_user: Option<usize>,
+    /// Whether [`Outcomes::detail`](super::Outcomes::detail) is to tell the session's times.
+    pub detail: bool,
 }
 
 impl CreateOptions<'_> {
@@ -214,6 +240,8 @@ pub struct Conditions {
     pub max_age: Option<u64>,
     /// Whether the validation is no use of the session, so that neither its idle timeout nor its last use moves.
     pub untouched: bool,
+    /// Whether [`Outcomes::detail`](super::Outcomes::detail) is to tell the session's times.
+    pub detail: bool,
 }
 
 /// Further conditions that a live session must meet to be updated.
@@ -224,6 +252,8 @@ pub struct UpdateConditions<'a> {
     /// The data that the session must have, as compact JSON, or `Some(None)` if it must have none. Otherwise the
     /// outcome is [`Outcome::Conflict`](super::Outcome::Conflict).
     pub expected_data: Option<Option<Cow<'a, str>>>,
+    /// Whether [`Outcomes::detail`](super::Outcomes::detail) is to tell the session's times.
+    pub detail: bool,
 }
 
 /// Further changes that a regeneration makes.
@@ -237,4 +267,6 @@ pub struct Changes<'a> {
     pub new_binding: Option<Binding>,
     /// The session's new data: a JSON object of up to [`Policy::max_data_bytes`] bytes. `None` keeps the data.
     pub data: Option<Cow<'a, str>>,
+    /// Whether [`Outcomes::detail`](super::Outcomes::detail) is to tell the session's times.
+    pub detail: bool,
 }

@@ -43,7 +43,10 @@ pub enum Outcome {
         more: bool,
     },
     /// No live session has this key or handle.
-    Destroyed,
+    Destroyed {
+        /// Whether one ended by this.
+        ended: bool,
+    },
     /// All sessions of the user, or of everybody, have ended.
     DestroyedMany {
         /// How many sessions were live.
@@ -205,6 +208,17 @@ pub struct Outcomes {
     listed: Vec<Listed>,
     record: Record,
     events: Vec<Event>,
+    /// Each with the place of its operation, in the order of the operations.
+    details: Vec<(usize, Detail)>,
+}
+
+/// The times of a session that an operation has created, validated, regenerated or updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// The name under which the session is shown.
+    pub handle: Handle,
+    /// Its times.
+    pub lifetime: Lifetime,
 }
 
 /// A position in an [`Outcomes`], to which it can be rewound.
@@ -214,6 +228,7 @@ pub struct Mark {
     texts: usize,
     listed: usize,
     events: usize,
+    details: usize,
 }
 
 /// A text that an [`Outcomes`] keeps; [`Outcomes::text`] reads it.
@@ -240,6 +255,7 @@ impl Outcomes {
         self.texts.clear();
         self.listed.clear();
         self.events.clear();
+        self.details.clear();
     }
 
     /// The present position, for a store that may have to start over from here.
@@ -249,6 +265,7 @@ impl Outcomes {
             texts: self.texts.len(),
             listed: self.listed.len(),
             events: self.events.len(),
+            details: self.details.len(),
         }
     }
 
@@ -258,11 +275,23 @@ impl Outcomes {
         self.texts.truncate(mark.texts);
         self.listed.truncate(mark.listed);
         self.events.truncate(mark.events);
+        self.details.truncate(mark.details);
     }
 
     /// Adds the next outcome.
     pub fn push(&mut self, outcome: Result<Outcome, StoreError>) {
         self.all.push(outcome);
+    }
+
+    /// Adds the detail of the operation whose outcome comes next.
+    pub fn push_detail(&mut self, detail: Detail) {
+        self.details.push((self.all.len(), detail));
+    }
+
+    /// The detail of an operation that asked for it, if a session was there.
+    pub fn detail(&self, operation: usize) -> Option<&Detail> {
+        let place = self.details.binary_search_by_key(&operation, |(of, _)| *of);
+        place.ok().map(|place| &self.details[place].1)
     }
 
     /// Keeps a text, to which a later outcome can refer.

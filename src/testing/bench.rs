@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
 use crate::store::{
-    Batch, Changes, Conditions, Conflict, CreateOptions, EventKind, Operation, Outcome, Outcomes,
-    Policy, Record, Refusal, Store, UpdateConditions,
+    Batch, Changes, Conditions, Conflict, CreateOptions, Detail, EventKind, Operation, Outcome,
+    Outcomes, Policy, Record, Refusal, Store, UpdateConditions,
 };
 
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_250);
@@ -161,6 +161,20 @@ impl<S: Store> Bench<S> {
         }
     }
 
+    /// Returns the detail that the store tells of each operation.
+    pub fn details(&mut self, operations: &[Operation<'_>]) -> Vec<Option<Detail>> {
+        let outcomes = self.outcomes(Record::Nothing, operations);
+        let details = (0..operations.len()).map(|at| outcomes.detail(at).copied());
+        details.collect()
+    }
+
+    /// Returns whether each operation ended a live session.
+    pub fn ended(&mut self, operations: &[Operation<'_>]) -> Vec<bool> {
+        let outcomes = self.outcomes(Record::Nothing, operations);
+        let ended = |outcome: &_| matches!(outcome, Ok(Outcome::Destroyed { ended: true }));
+        outcomes.all().iter().map(ended).collect()
+    }
+
     /// Returns how many seconds ago the session's user authenticated, if the operation finds that too long ago.
     pub fn auth_age(&mut self, operation: Operation<'_>) -> Option<u64> {
         match self.outcomes(Record::Nothing, &[operation]).all() {
@@ -214,7 +228,7 @@ fn see(outcome: &Outcome, outcomes: &Outcomes) -> Seen {
                 more: *more,
             }
         }
-        Outcome::Destroyed => Seen::Destroyed,
+        Outcome::Destroyed { .. } => Seen::Destroyed,
         Outcome::DestroyedMany { count } => Seen::DestroyedMany(*count),
         Outcome::Conflict(conflict) => Seen::Conflict(*conflict),
         Outcome::Refused(Refusal::Full { .. }) => Seen::Full,
@@ -384,13 +398,17 @@ pub fn list<'a>(user: &'a str, caller: Option<&str>, limit: usize) -> Operation<
 }
 
 pub fn destroy(id: &str) -> Operation<'static> {
-    Operation::Destroy { key: key(id) }
+    Operation::Destroy {
+        key: key(id),
+        detail: false,
+    }
 }
 
 pub fn destroy_by_handle(user: &str, handle: Option<Handle>) -> Operation<'_> {
     Operation::DestroyByHandle {
         user: user.into(),
         handle,
+        detail: false,
     }
 }
 

@@ -6,8 +6,11 @@ macro_rules! tests_of_life {
     () => {
         use super::bench;
         use $crate::session::Binding;
+        use $crate::session::SessionKey;
         use $crate::store::Policy;
-        use $crate::store::{Conflict, UpdateConditions};
+        use $crate::store::{
+            Changes, Conditions, Conflict, CreateOptions, Operation, UpdateConditions,
+        };
         use $crate::testing::bench::*;
 
         #[test]
@@ -308,6 +311,100 @@ macro_rules! tests_of_life {
             assert_eq!(store.one(validate("a")), Seen::Invalid);
             assert_eq!(store.one(validate("b2")), Seen::Invalid);
             assert_eq!(store.list("alice", None, 10), (vec![], false));
+        }
+
+        /// One operation of each kind that can tell the times of its session, which is `a` and then `b`.
+        fn with_detail() -> [Operation<'static>; 4] {
+            let validate = Operation::Validate {
+                key: SessionKey::of("a"),
+                conditions: Some(Box::new(Conditions {
+                    detail: true,
+                    ..Conditions::default()
+                })),
+            };
+            [
+                create_as(
+                    "a",
+                    "alice",
+                    CreateOptions {
+                        ttl: Some(HOUR),
+                        idle_timeout: Some(SECOND * 60),
+                        detail: true,
+                        ..CreateOptions::default()
+                    },
+                ),
+                validate,
+                update_if(
+                    "a",
+                    "{}",
+                    UpdateConditions {
+                        detail: true,
+                        ..UpdateConditions::default()
+                    },
+                ),
+                regenerate_as(
+                    "a",
+                    "b",
+                    Changes {
+                        detail: true,
+                        ..Changes::default()
+                    },
+                ),
+            ]
+        }
+
+        #[test]
+        fn whoever_asks_is_told_the_times_of_the_session_that_a_list_tells() {
+            let mut store = $crate::open_bench!(Policy::default());
+            let [create, validate, update, regenerate] = with_detail();
+            let [Some(created)] = store.details(&[create])[..] else {
+                panic!("a detail of the new session");
+            };
+            assert_eq!(created.lifetime.idle_timeout_millis, Some(60_000));
+            store.advance(1100);
+            let told = store.details(&[validate, look_at("a"), update, regenerate]);
+            let [Some(validated), None, Some(updated), Some(regenerated)] = told[..] else {
+                panic!("{told:?}");
+            };
+            let handles = store.handles("alice");
+            for detail in [validated, updated, regenerated] {
+                assert_eq!(handles, [detail.handle]);
+                assert_eq!(detail.lifetime.created_at, created.lifetime.created_at);
+                assert_eq!(detail.lifetime.ends_at, created.lifetime.ends_at);
+                assert!(detail.lifetime.last_used_at > created.lifetime.last_used_at);
+            }
+            assert_eq!(created.handle, handles[0]);
+            assert_eq!(store.lifetimes("alice"), [regenerated.lifetime]);
+        }
+
+        #[test]
+        fn where_no_session_is_there_are_no_times() {
+            let mut store = $crate::open_bench!(Policy::default());
+            let [_, validate, update, regenerate] = with_detail();
+            let told = store.details(&[validate, update, regenerate]);
+            assert_eq!(told, [None, None, None]);
+        }
+
+        #[test]
+        fn a_destruction_says_whether_a_live_session_ended_by_it() {
+            let mut store = $crate::open_bench!(Policy::default());
+            store.apply(&[create("a", "alice", HOUR), create("b", "alice", HOUR)]);
+            store.one(create("short", "alice", SECOND));
+            store.advance(1100);
+            let ended = store.ended(&[
+                destroy("a"),
+                destroy("a"),
+                destroy("never"),
+                destroy("short"),
+                destroy_by_handle("bob", Some(SessionKey::of("b").handle())),
+                destroy_by_handle("alice", Some(SessionKey::of("b").handle())),
+                destroy_by_handle("alice", Some(SessionKey::of("b").handle())),
+                destroy_by_handle("alice", None),
+            ]);
+            assert_eq!(
+                ended,
+                [true, false, false, false, false, true, false, false]
+            );
         }
     };
 }

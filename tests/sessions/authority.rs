@@ -50,6 +50,7 @@ fn a_session_goes_through_its_life() {
         user: "alice".to_owned(),
         data: None,
         expires_at: START + HOUR,
+        detail: None,
     };
     let id = created.id.expose();
     assert_eq!(sessions.validate(id).expect("an answer"), valid);
@@ -86,9 +87,8 @@ fn a_session_goes_through_its_life() {
         sessions.validate(new.expose()).expect("an answer").user(),
         None
     );
-    sessions
-        .destroy(new.expose())
-        .expect("also when it has ended");
+    let again = sessions.destroy(new.expose());
+    assert!(!again.expect("also when it has ended"));
     assert_eq!(sessions.destroy_all().expect("an answer"), 0);
 
     sessions.create("bob").expect("a session");
@@ -146,9 +146,37 @@ fn conditions_and_changes_are_those_of_the_wire() {
         user: "alice".to_owned(),
         data: Some("{\"step\":2}".to_owned()),
         expires_at: START + 61 * SECOND + 2 * HOUR,
+        detail: None,
     };
     let seen = sessions.validate_with(new.expose(), recent(0));
     assert_eq!(seen.expect("an answer"), valid);
+}
+
+#[test]
+fn whoever_asks_for_detail_gets_the_times_of_the_session() {
+    let clock = ManualClock::at(START);
+    let builder = SessionAuthority::builder().ttl(HOUR).clock(clock.clone());
+    let mut sessions = builder.build().expect("the policy is right");
+    let options = CreateOptions {
+        detail: true,
+        ..CreateOptions::default()
+    };
+    let created = sessions.create_with("alice", options).expect("a session");
+    let begun = created.detail.expect("a detail");
+    assert_eq!(begun.lifetime.ends_at, START + HOUR);
+    clock.advance(SECOND);
+    let conditions = Conditions {
+        detail: true,
+        ..Conditions::default()
+    };
+    let valid = sessions.validate_with(created.id.expose(), conditions);
+    let Ok(Validation::Valid { detail, .. }) = valid else {
+        panic!("the session is live");
+    };
+    let now = detail.expect("a detail");
+    assert_eq!(now.handle, begun.handle);
+    assert_eq!(now.lifetime.last_used_at, START + SECOND);
+    assert!(sessions.destroy(created.id.expose()).expect("an answer"));
 }
 
 #[test]

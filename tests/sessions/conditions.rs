@@ -101,3 +101,56 @@ fn names_of_users_may_be_as_long_as_the_option_says() {
         assert_eq!(node.ask(request)["count"], 1);
     }
 }
+
+#[test]
+fn whoever_asks_for_detail_is_told_the_times_of_the_session() {
+    let mut node = node();
+    let created = node.ask(json!({
+        "type": "create_session", "user_id": "alice", "ttl": 100, "idle_timeout": 10, "detail": true
+    }));
+    let id = created["session_id"].clone();
+    let handle = node.list("alice")[0]["handle"].clone();
+    let detail = |now: u64| {
+        json!({
+            "handle": handle, "created_at": START, "last_seen_at": START + now, "auth_time": START,
+            "expires_at": START + now + 10, "ends_at": START + 100
+        })
+    };
+    assert_eq!(created["detail"], detail(0));
+    node.wait(3_000);
+    let validate = json!({"type": "validate_session", "session_id": id, "detail": true});
+    let handle = handle.as_str().expect("a handle");
+    let (now, end) = (START + 3, START + 100);
+    assert_eq!(
+        node.answer(&validate),
+        format!(
+            r#"{{"type":"session_valid","user_id":"alice","expires_in":10,"detail":{{"handle":"{handle}","#
+        ) + &format!(
+            r#""created_at":{START},"last_seen_at":{now},"auth_time":{START},"expires_at":{},"ends_at":{end}}}}}"#,
+            now + 10
+        )
+    );
+    node.wait(1_000);
+    let update = json!({"type": "update_session", "session_id": id, "data": {}, "detail": true});
+    assert_eq!(node.ask(update)["detail"], detail(4));
+    node.wait(1_000);
+    let regenerate = json!({"type": "regenerate_session", "old_session_id": id, "detail": true});
+    let regenerated = node.ask(regenerate);
+    assert_eq!(regenerated["detail"], detail(5));
+    // The old id is nobody's any more.
+    assert_eq!(node.answer(&validate), r#"{"type":"session_invalid"}"#);
+
+    let new = &regenerated["new_session_id"];
+    let destroy = json!({"type": "destroy_session", "session_id": new, "detail": true});
+    let ended = |ended: bool| {
+        format!(r#"{{"type":"session_destroyed","message":"Session destroyed","ended":{ended}}}"#)
+    };
+    assert_eq!(node.answer(&destroy), ended(true));
+    assert_eq!(node.answer(&destroy), ended(false));
+    node.create(json!({"user_id": "bob"}));
+    let handle = node.list("bob")[0]["handle"].clone();
+    let destroy =
+        json!({"type": "destroy_session", "user_id": "bob", "handle": handle, "detail": true});
+    assert_eq!(node.answer(&destroy), ended(true));
+    assert_eq!(node.answer(&destroy), ended(false));
+}

@@ -195,7 +195,13 @@ fn live_and_end(node: &mut Ruled<RedisStore>, other: &mut Ruled<RedisStore>, lon
         if number % 3 == 0 {
             match number % 4 {
                 0 => {
-                    one(other, Operation::Destroy { key: key(newest) });
+                    one(
+                        other,
+                        Operation::Destroy {
+                            key: key(newest),
+                            detail: false,
+                        },
+                    );
                 }
                 1 => {
                     destroy_user(other, &user);
@@ -203,7 +209,14 @@ fn live_and_end(node: &mut Ruled<RedisStore>, other: &mut Ruled<RedisStore>, lon
                 2 => {
                     let handle = Some(key(&id).handle());
                     let user = user.as_str().into();
-                    one(other, Operation::DestroyByHandle { user, handle });
+                    one(
+                        other,
+                        Operation::DestroyByHandle {
+                            user,
+                            handle,
+                            detail: false,
+                        },
+                    );
                 }
                 _ => {
                     one(other, Operation::DestroyAll);

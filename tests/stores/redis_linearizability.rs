@@ -128,7 +128,10 @@ fn ask(store: &mut dyn Store, policy: &Policy, op: &Op) -> Ret {
             new: key(new),
             changes: None,
         },
-        Op::Destroy(id) => Operation::Destroy { key: key(id) },
+        Op::Destroy(id) => Operation::Destroy {
+            key: key(id),
+            detail: false,
+        },
         Op::DestroyUser(user) => Operation::DestroyUser {
             user: USERS[user].into(),
             except: None,
@@ -147,7 +150,7 @@ fn ask(store: &mut dyn Store, policy: &Policy, op: &Op) -> Ret {
     };
     store.apply(&batch, &mut outcomes);
     match outcomes.all()[0].as_ref().expect("the server works") {
-        Outcome::Created { .. } | Outcome::Regenerated | Outcome::Destroyed => Ret::Done,
+        Outcome::Created { .. } | Outcome::Regenerated | Outcome::Destroyed { .. } => Ret::Done,
         Outcome::Valid { user, .. } => Ret::Valid(outcomes.text(user).to_owned()),
         Outcome::Invalid => Ret::Invalid,
         Outcome::DestroyedMany { count } => Ret::Ended(*count),

@@ -169,6 +169,7 @@ fn every_batch_that_writes_leaves_its_time_in_the_file_and_no_other_does() {
     };
     let destroy = |id| Operation::Destroy {
         key: SessionKey::of(id),
+        detail: false,
     };
     let minute = Some(Duration::from_secs(60));
     assert!(leaves_its_time(10, create("a", minute)));

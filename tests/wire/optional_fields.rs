@@ -17,6 +17,7 @@ const VALIDATE: &str = r#""type":"validate_session","session_id":"5ecret-1d""#;
 const REGENERATE: &str = r#""type":"regenerate_session","old_session_id":"5ecret-1d""#;
 const UPDATE: &str = r#""type":"update_session","session_id":"5ecret-1d""#;
 const UPDATE_ALL: &str = r#""type":"update_session","session_id":"5ecret-1d","data":{}"#;
+const DESTROY_ID: &str = r#""type":"destroy_session","session_id":"5ecret-1d""#;
 const LIST: &str = r#""type":"list_sessions","user_id":"alice""#;
 const DESTROY: &str = r#""type":"destroy_session","user_id":"alice""#;
 const DESTROY_USER: &str = r#""type":"destroy_user_sessions","user_id":"alice""#;
@@ -48,6 +49,9 @@ const WRONG_STRINGS: &[&str] = &[
 const NO_STRINGS: &[&str] = &["null", "1", "true", r#"["5ecret-1d"]"#];
 const ANY_STRING: &str = "a string";
 const ANY_STRINGS: &[&str] = &[r#""x""#, r#""""#, r#""\ud800""#, r#""\u0000""#];
+const FLAG: &str = "true or false";
+const FLAGS: &[&str] = &["true", "false"];
+const NO_FLAGS: &[&str] = &["null", "0", "\"true\"", "{}"];
 const OBJECT: &str = "a JSON object of at most 4096 bytes";
 const OBJECTS: &[&str] = &["{}", r#"{"a":1}"#, r#"{"a":"\ud83d\ude00 \\ud800"}"#];
 const WRONG_OBJECTS: &[&str] = &[
@@ -132,6 +136,11 @@ const ROWS: &[Row] = &[
         "a JSON object without lone surrogates, or null",
     ),
     (UPDATE_ALL, "expected_data", &["null"], &[], ""),
+    (CREATE, "detail", FLAGS, NO_FLAGS, FLAG),
+    (VALIDATE, "detail", FLAGS, NO_FLAGS, FLAG),
+    (REGENERATE, "detail", FLAGS, NO_FLAGS, FLAG),
+    (UPDATE_ALL, "detail", FLAGS, NO_FLAGS, FLAG),
+    (DESTROY_ID, "detail", FLAGS, NO_FLAGS, FLAG),
     (LIST, "session_id", ANY_STRINGS, NO_STRINGS, ANY_STRING),
     (
         LIST,

@@ -14,6 +14,7 @@ const REQUESTS: &[(&str, &[&str])] = &[
             r#""data":{"unknown":1}"#,
             r#""binding":"b""#,
             r#""max_sessions_per_user":9"#,
+            r#""detail":true"#,
         ],
     ),
     (
@@ -23,6 +24,7 @@ const REQUESTS: &[(&str, &[&str])] = &[
             r#""binding":"b""#,
             r#""max_age":600"#,
             r#""touch":false"#,
+            r#""detail":true"#,
         ],
     ),
     (
@@ -33,6 +35,7 @@ const REQUESTS: &[(&str, &[&str])] = &[
             r#""data":{}"#,
             r#""binding":"b""#,
             r#""new_binding":"b""#,
+            r#""detail":true"#,
         ],
     ),
     (
@@ -42,6 +45,7 @@ const REQUESTS: &[(&str, &[&str])] = &[
             r#""data":{}"#,
             r#""binding":"b""#,
             r#""expected_data":null"#,
+            r#""detail":true"#,
         ],
     ),
     (
@@ -54,7 +58,11 @@ const REQUESTS: &[(&str, &[&str])] = &[
     ),
     (
         "destroy_session",
-        &[r#""user_id":"alice""#, r#""handle":"h""#],
+        &[
+            r#""user_id":"alice""#,
+            r#""handle":"h""#,
+            r#""detail":true"#,
+        ],
     ),
     (
         "destroy_user_sessions",
@@ -83,6 +91,7 @@ const EVERY_FIELD: &[&str] = &[
     "node_ids",
     "echo",
     "touch",
+    "detail",
     "new_binding",
     "expected_data",
     "max_sessions_per_user",

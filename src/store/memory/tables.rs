@@ -442,7 +442,7 @@ fn presented_key<'a>(operation: &'a Operation<'_>) -> Option<&'a SessionKey> {
     match operation {
         Operation::Validate { key, .. }
         | Operation::Update { key, .. }
-        | Operation::Destroy { key }
+        | Operation::Destroy { key, .. }
         | Operation::Regenerate { old: key, .. } => Some(key),
         _ => None,
     }

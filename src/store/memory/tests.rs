@@ -125,7 +125,10 @@ fn prefetching_guesses_the_slots_of_presented_sessions() {
             data: "{}".into(),
             conditions: None,
         },
-        Operation::Destroy { key: key(2) },
+        Operation::Destroy {
+            key: key(2),
+            detail: false,
+        },
         Operation::Regenerate {
             old: key(3),
             new: key(4),

@@ -35,4 +35,5 @@ if ARGV[7] ~= '' then call('HSET', all, 'b' .. handle, ARGV[7]) end
 if call('PEXPIRETIME', all) < 0 then call('PEXPIREAT', all, expires(session)) end
 write(session)
 -- The hash is settled already: to settle it again would read all sessions of the user again.
-return {'C', user, ended, {expires(session)}}
+tell_detail(session)
+return {'C', user, ended, {expires(session)}, detail}

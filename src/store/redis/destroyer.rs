@@ -69,7 +69,7 @@ impl Destroyer<'_, '_> {
     fn destroy_users(&mut self, hashes: Vec<Vec<u8>>) -> Result<(), StoreError> {
         let hashes = hashes.into_iter().flat_map(String::from_utf8);
         let destroy = |hash| {
-            let mut script = scripts::run(ScriptName::DestroyUser, hash, self.policy);
+            let mut script = scripts::run(ScriptName::DestroyUser, hash, self.policy, false);
             // No session is spared.
             script.arg("").arg("");
             script

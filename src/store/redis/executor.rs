@@ -93,6 +93,7 @@ impl Executor {
             policy,
             pointers: &mut self.pointers,
             commands: Vec::new(),
+            detail: false,
         };
         for step in &mut *steps {
             if step.known.is_none()

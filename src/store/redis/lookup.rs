@@ -69,7 +69,7 @@ pub fn presented<'o>(operation: &'o Operation<'_>) -> Option<&'o SessionKey> {
         Operation::Validate { key, .. }
         | Operation::Regenerate { old: key, .. }
         | Operation::Update { key, .. }
-        | Operation::Destroy { key } => Some(key),
+        | Operation::Destroy { key, .. } => Some(key),
         Operation::List { caller: key, .. } | Operation::DestroyUser { except: key, .. } => {
             key.as_ref()
         }

@@ -43,4 +43,5 @@ if not revoke then life = math.min(life, grace) end
 local first = ARGV[6] == '1' and 1 or #retired - RETIRED_SIZE + 1
 local kept = {}
 for place = math.max(first, 1), #retired, RETIRED_SIZE do kept[#kept + 1] = string.sub(retired, place, place + 15) end
+tell_detail(session)
 return answer('R', user, {pointer_life(session), life}, table.concat(kept), table.concat(forgotten))

@@ -17,6 +17,8 @@ pub struct Reply {
     /// The sessions that the script ended.
     pub ended: Vec<Ended>,
     pub finding: Finding,
+    /// The times of the session, if the script told them.
+    pub detail: Option<Lifetime>,
 }
 
 /// What a script has found or done. An age is in seconds, rounded up. `Resolved` means that the script resolved a key
@@ -95,8 +97,8 @@ pub fn read(answers: impl Iterator<Item = Answer>) -> Result<Vec<Reply>, StoreEr
 
 /// Parses what `answer` in `shared.lua` builds.
 fn parse_reply(value: Value) -> Option<Reply> {
-    let (letter, user, ended, fields): (String, Option<String>, Vec<Vec<u8>>, Value) =
-        parse(value)?;
+    type Parts = (String, Option<String>, Vec<Vec<u8>>, Value, Value);
+    let (letter, user, ended, fields, detail): Parts = parse(value)?;
     Some(Reply {
         user: user.unwrap_or_default(),
         ended: ended
@@ -104,6 +106,13 @@ fn parse_reply(value: Value) -> Option<Reply> {
             .map(|ended| parse_ended(ended))
             .collect::<Option<_>>()?,
         finding: parse_finding(&letter, fields)?,
+        detail: match detail {
+            Value::Nil => None,
+            detail => {
+                let (times, idle_timeout) = parse(detail)?;
+                Some(lifetime(times, idle_timeout))
+            }
+        },
     })
 }
 
@@ -190,15 +199,7 @@ fn parse_ended(bytes: &[u8]) -> Option<Ended> {
 /// Parses what `list.lua` builds for each session.
 fn parse_shown(value: Value) -> Option<Shown> {
     let (handle, times, idle_timeout, is_current, data) = parse(value)?;
-    let [created_at, auth_time, last_used_at, ends_at] =
-        <[u64; 4]>::map(times, Timestamp::from_millis);
-    let lifetime = Lifetime {
-        created_at,
-        auth_time,
-        last_used_at,
-        ends_at,
-        idle_timeout_millis: Some(idle_timeout).filter(|millis| *millis > 0),
-    };
+    let lifetime = lifetime(times, idle_timeout);
     let listed = Listed {
         handle: Handle::from_bytes(handle),
         lifetime,
@@ -206,6 +207,25 @@ fn parse_shown(value: Value) -> Option<Shown> {
         is_current,
     };
     Some((listed, data))
+}
+
+/// Makes a lifetime of the times in a session's head, and of its idle timeout, which is 0 for none.
+fn lifetime(times: [u64; 4], idle_timeout: u64) -> Lifetime {
+    let [created_at, auth_time, last_used_at, ends_at] = times.map(Timestamp::from_millis);
+    Lifetime {
+        created_at,
+        auth_time,
+        last_used_at,
+        ends_at,
+        idle_timeout_millis: Some(idle_timeout).filter(|millis| *millis > 0),
+    }
+}
+
+impl Ended {
+    /// Whether the session ended because a peer named it.
+    pub fn is_by_request(&self) -> bool {
+        matches!(self.kind, EventKind::Destroyed(Reason::Id | Reason::Handle))
+    }
 }
 
 /// Parses keys that stand one behind the other.

@@ -1,9 +1,9 @@
 //! What the node reports of a batch: turns replies into outcomes, events and counts.
 
-use super::reply::{Finding, Reply, Shown};
+use super::reply::{Ended, Finding, Reply, Shown};
 use crate::session::{Handle, Timestamp};
 use crate::store::rules::Counters;
-use crate::store::{EventKind, Operation, Outcome, Outcomes, Reason, Refusal, StoreError};
+use crate::store::{Detail, EventKind, Operation, Outcome, Outcomes, Reason, Refusal, StoreError};
 
 /// The report on a batch.
 pub struct Report<'a> {
@@ -43,6 +43,13 @@ impl Report<'_> {
         reply: Reply,
     ) -> Outcome {
         let user = reply.user.as_str();
+        let handle = match operation {
+            Operation::Create { key, .. } => Some(key.handle()),
+            _ => handle,
+        };
+        if let (Some(handle), Some(lifetime)) = (handle, reply.detail) {
+            self.outcomes.push_detail(Detail { handle, lifetime });
+        }
         match reply.finding {
             Finding::Valid { used, data } => {
                 self.note(EventKind::Validated, user, || handle);
@@ -57,10 +64,7 @@ impl Report<'_> {
                 auth_age,
             },
             Finding::Created { expires_at } => {
-                self.note(EventKind::Created, user, || match operation {
-                    Operation::Create { key, .. } => Some(key.handle()),
-                    _ => None,
-                });
+                self.note(EventKind::Created, user, || handle);
                 Outcome::Created { expires_at }
             }
             Finding::UserLimit { limit } => {
@@ -76,7 +80,9 @@ impl Report<'_> {
             Finding::Updated(_) => Outcome::Updated,
             Finding::Conflict(conflict) => Outcome::Conflict(conflict),
             Finding::Listed { shown, more } => self.list(shown, more),
-            Finding::Destroyed => Outcome::Destroyed,
+            Finding::Destroyed => Outcome::Destroyed {
+                ended: reply.ended.iter().any(Ended::is_by_request),
+            },
             Finding::DestroyedMany { count } => Outcome::DestroyedMany { count },
             Finding::Invalid | Finding::Resolved => self.invalid(),
         }
@@ -85,7 +91,9 @@ impl Report<'_> {
     /// The outcome of an operation that no script had to carry out.
     fn outcome_without_reply(&mut self, operation: &Operation<'_>) -> Outcome {
         match operation {
-            Operation::Destroy { .. } | Operation::DestroyByHandle { .. } => Outcome::Destroyed,
+            Operation::Destroy { .. } | Operation::DestroyByHandle { .. } => {
+                Outcome::Destroyed { ended: false }
+            }
             Operation::Stats => Outcome::Stats {
                 sessions: None,
                 users: None,

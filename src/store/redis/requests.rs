@@ -15,6 +15,8 @@ pub struct Requests<'a> {
     pub policy: &'a Policy,
     pub pointers: &'a mut Pointers,
     pub commands: Vec<Command>,
+    /// Whether the present operation asks for the times of its session.
+    pub detail: bool,
 }
 
 /// A presented key, and where it leads.
@@ -25,6 +27,7 @@ impl Requests<'_> {
     /// knows. The operation's own script comes last. Before it, the node writes a pointer or resolves another key.
     pub fn add(&mut self, operation: &Operation<'_>, known: Option<Known>) -> usize {
         let first = self.commands.len();
+        self.detail = operation.wants_detail();
         match (operation, presented(operation).zip(known)) {
             (Operation::Create { key, user, options }, _) => {
                 self.create(key, user, options.as_deref());
@@ -54,6 +57,7 @@ impl Requests<'_> {
                 Operation::DestroyByHandle {
                     user,
                     handle: Some(handle),
+                    ..
                 },
                 _,
             ) => {
@@ -186,8 +190,12 @@ impl Requests<'_> {
     /// Runs a script on a user's hash. The caller adds the script's arguments.
     fn on_hash(&mut self, name: ScriptName, user: UserDigest) -> &mut Command {
         let last = self.commands.len();
-        self.commands
-            .push(scripts::run(name, self.pointers.hash(user), self.policy));
+        self.commands.push(scripts::run(
+            name,
+            self.pointers.hash(user),
+            self.policy,
+            self.detail,
+        ));
         &mut self.commands[last]
     }
 }

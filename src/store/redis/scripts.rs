@@ -48,11 +48,12 @@ static SCRIPTS: LazyLock<[Script; 9]> = LazyLock::new(|| {
     ]
 });
 
-/// Runs a script on the hash `key`, under a policy. The caller adds the script's arguments.
-pub fn run(name: ScriptName, key: String, policy: &Policy) -> Command {
+/// Runs a script on the hash `key`, under a policy. With `detail`, it tells the times of the session. The caller adds
+/// the script's arguments.
+pub fn run(name: ScriptName, key: String, policy: &Policy, detail: bool) -> Command {
     let mut cmd = cmd("EVALSHA");
     cmd.arg(SCRIPTS[name as usize].get_hash()).arg(1).arg(&key);
-    cmd.arg(whole_millis(policy.max_ttl));
+    cmd.arg(whole_millis(policy.max_ttl)).arg(u8::from(detail));
     Command { key, cmd }
 }
 

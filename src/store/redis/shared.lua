@@ -12,11 +12,12 @@
 --
 -- Handles and keys have 16 bytes. Moments are milliseconds by this server's clock, so all nodes agree on what is live.
 
--- ARGV[1] is the longest lifetime that the node's policy allows. It is taken away here, so that the arguments of each
--- script are those that the script says.
+-- ARGV[1] is the longest lifetime that the node's policy allows, and ARGV[2] '1' if the answer is to tell the times of
+-- the session. They are taken away here, so that the arguments of each script are those that the script says.
 
 local call = redis.call
 local max_ttl = tonumber(table.remove(ARGV, 1))
+local wants_detail = table.remove(ARGV, 1) == '1'
 local all = KEYS[1]
 
 -- The session's present key, its place in the order, its times (created, authenticated, last used, end), and its idle
@@ -148,11 +149,18 @@ local function pointer_life(session)
   return math.min(left, 2 * session.idle)
 end
 
+-- Repeats `tell_detail`: the times of a session as in HEAD, and its idle timeout, if the peer asked for them.
+local detail = false
+local function tell_detail(session)
+  if not wants_detail then return end
+  detail = {{session.created, session.authenticated, session.used, session.ends}, session.idle}
+end
+
 -- The answer of a script, which `reply.rs` parses: a letter for what the script has found, the user's name, what has
--- ended, and the fields that belong to the letter.
+-- ended, the fields that belong to the letter, and what `tell_detail` has told.
 local function answer(letter, user, ...)
   settle()
-  return {letter, user or false, ended, {...}}
+  return {letter, user or false, ended, {...}, detail}
 end
 
 -- For a script on a presented key: the user's name, and what `resolve` returns.

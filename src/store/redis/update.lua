@@ -14,4 +14,5 @@ end
 session.used = math.max(session.used, now)
 write(session)
 call('HSET', all, 'd' .. session.handle, ARGV[5])
+tell_detail(session)
 return answer('U', user, expires(session) - now, pointer_life(session))

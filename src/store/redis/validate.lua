@@ -14,10 +14,11 @@ if binding and binding ~= ARGV[5] then return answer('I', user) end
 local age = now - authenticated
 if ARGV[6] ~= '' and age > tonumber(ARGV[6]) then return answer('A', user, age) end
 
-if ARGV[7] == '1' then return answer('V', user, {expires(session) - now, pointer_life(session)}, data) end
-
 -- With an idle timeout, every use is written. Otherwise only lists show a use, so one write a second is enough.
-local used_before = session.used
-session.used = math.max(session.used, now)
-if (session.idle > 0 and session.used > used_before) or session.used >= used_before + 1000 then write(session) end
+if ARGV[7] ~= '1' then
+  local used_before = session.used
+  session.used = math.max(session.used, now)
+  if (session.idle > 0 and session.used > used_before) or session.used >= used_before + 1000 then write(session) end
+end
+tell_detail(session)
 return answer('V', user, {expires(session) - now, pointer_life(session)}, data)

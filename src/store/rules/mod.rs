@@ -52,7 +52,7 @@ impl<R: Records> Rules<'_, R> {
             Operation::Regenerate { old, new, changes } => {
                 self.regenerate(old, *new, changes.as_deref())
             }
-            Operation::Destroy { key } => self.destroy_presented(key),
+            Operation::Destroy { key, .. } => self.destroy_presented(key),
             operation => self.apply_rare(operation),
         }
     }
@@ -72,7 +72,7 @@ impl<R: Records> Rules<'_, R> {
                 caller,
                 limit,
             } => self.list(user, caller.as_ref(), *limit),
-            Operation::DestroyByHandle { user, handle } => {
+            Operation::DestroyByHandle { user, handle, .. } => {
                 self.destroy_by_handle(user, handle.as_ref())
             }
             Operation::DestroyUser { user, except } => self.destroy_user(user, except.as_ref()),
@@ -114,6 +114,9 @@ impl<R: Records> Rules<'_, R> {
             self.records.touch(record, &lifetime)?;
         }
         self.note(EventKind::Validated, record);
+        if conditions.is_some_and(|conditions| conditions.detail) {
+            self.tell_detail(record, lifetime);
+        }
         Ok(Outcome::Valid {
             user,
             data,
@@ -148,6 +151,9 @@ impl<R: Records> Rules<'_, R> {
         }
         let record = self.records.insert(&new)?;
         self.note(EventKind::Created, &record);
+        if options.is_some_and(|options| options.detail) {
+            self.tell_detail(&record, new.lifetime);
+        }
         Ok(Outcome::Created {
             expires_at: new.lifetime.expires_at(),
         })
@@ -244,6 +250,9 @@ impl<R: Records> Rules<'_, R> {
             })?;
         }
         self.note(EventKind::Regenerated, record);
+        if changes.detail {
+            self.tell_detail(record, lifetime);
+        }
         Ok(Outcome::Regenerated)
     }
 
@@ -277,6 +286,9 @@ impl<R: Records> Rules<'_, R> {
             new_key: None,
         };
         self.records.change(record, &change)?;
+        if conditions.is_some_and(|conditions| conditions.detail) {
+            self.tell_detail(record, lifetime);
+        }
         Ok(Outcome::Updated)
     }
 
@@ -328,10 +340,12 @@ impl<R: Records> Rules<'_, R> {
     }
 
     fn destroy_presented(&mut self, key: &SessionKey) -> Result<Outcome, R::Error> {
-        if let Some(presented) = self.resolve_presented(key)? {
+        let presented = self.resolve_presented(key)?;
+        let ended = presented.is_some();
+        if let Some(presented) = presented {
             self.destroy(&presented.record, EventKind::Destroyed(Reason::Id))?;
         }
-        Ok(Outcome::Destroyed)
+        Ok(Outcome::Destroyed { ended })
     }
 
     fn destroy_by_handle(
@@ -339,6 +353,7 @@ impl<R: Records> Rules<'_, R> {
         user: &str,
         handle: Option<&Handle>,
     ) -> Result<Outcome, R::Error> {
+        let mut ended = false;
         if let Some(handle) = handle {
             let all = self.records.of_user(user, None, usize::MAX)?;
             let has_handle = |record: &R::Record| {
@@ -347,9 +362,10 @@ impl<R: Records> Rules<'_, R> {
             };
             if let Some(record) = all.into_iter().find(has_handle) {
                 self.destroy(&record, EventKind::Destroyed(Reason::Handle))?;
+                ended = true;
             }
         }
-        Ok(Outcome::Destroyed)
+        Ok(Outcome::Destroyed { ended })
     }
 
     fn destroy_user(

@@ -3,7 +3,7 @@
 
 use crate::session::{Binding, Lifetime, OnReuse, Policy, SessionKey, Timestamp};
 use crate::store::records::{Found, Records, Retirement};
-use crate::store::{Batch, EventKind, Outcome, Outcomes, Reason};
+use crate::store::{Batch, Detail, EventKind, Outcome, Outcomes, Reason};
 
 /// How many due sessions are read at a time.
 const DUE_AT_A_TIME: usize = 256;
@@ -181,6 +181,13 @@ impl<R: Records> Rules<'_, R> {
             (Some(session.user), Some(session.first_key.handle()))
         };
         self.outcomes.note(kind, of);
+    }
+
+    /// Tells the times of a session to a peer that asked for them.
+    #[cold]
+    pub(super) fn tell_detail(&mut self, record: &R::Record, lifetime: Lifetime) {
+        let handle = self.records.session(record).first_key.handle();
+        self.outcomes.push_detail(Detail { handle, lifetime });
     }
 
     pub(super) fn invalid(&mut self) -> Outcome {

@@ -40,6 +40,28 @@ struct Retired {
 }
 
 impl Session {
+    /// What a list and a detail tell. Takes a handle that is new from what was `told`; it must not be one of those that
+    /// were `seen`, which ids are too.
+    fn times(&mut self, told: &Value, seen: &mut Vec<String>) -> Value {
+        let handle = self.handle.get_or_insert_with(|| {
+            let new = told["handle"].as_str().unwrap_or("missing").to_owned();
+            assert!(
+                !seen.contains(&new),
+                "the handle {new} is another's, or an id"
+            );
+            seen.push(new.clone());
+            new
+        });
+        json!({
+            "handle": handle,
+            "created_at": self.created_at / 1000,
+            "last_seen_at": self.last_seen_at / 1000,
+            "auth_time": self.auth_time / 1000,
+            "ends_at": self.ends_at / 1000,
+            "expires_at": self.expires_at() / 1000,
+        })
+    }
+
     fn is_bound_to(&self, request: &Map<String, Value>) -> bool {
         self.binding.is_none() || self.binding.as_ref() == request.get("binding")
     }
@@ -103,6 +125,25 @@ impl Model {
         self.old_handles.iter().map(String::as_str).chain(live)
     }
 
+    fn handles_and_ids(&self) -> Vec<String> {
+        let handles = self.handles().map(str::to_owned);
+        handles.chain(self.ids.iter().cloned()).collect()
+    }
+
+    fn with_detail(
+        &mut self,
+        mut answer: Value,
+        at: usize,
+        request: &Map<String, Value>,
+        reply: &Value,
+    ) -> Value {
+        if wants_detail(request) {
+            let mut seen = self.handles_and_ids();
+            answer["detail"] = self.sessions[at].times(&reply["detail"], &mut seen);
+        }
+        answer
+    }
+
     /// The moments to come at which something ends.
     pub fn ends(&self) -> Vec<u64> {
         let grace = self.rules.rotation_grace * 1000;
@@ -135,13 +176,20 @@ impl Model {
     pub fn answer(&mut self, request: &Map<String, Value>, reply: &Value) -> Value {
         match request["type"].as_str().expect("a type") {
             "create_session" => self.create(request, reply),
-            "validate_session" => self.validate(request),
+            "validate_session" => self.validate(request, reply),
             "regenerate_session" => self.regenerate(request, reply),
-            "update_session" => self.update(request),
+            "update_session" => self.update(request, reply),
             "list_sessions" => self.list(request, reply),
             "destroy_session" => {
-                self.destroy(request);
-                json!({"type": "session_destroyed", "message": "Session destroyed"})
+                let before = self.sessions.len();
+                let revoked = self.destroy(request);
+                let ended = self.sessions.len() < before && !revoked;
+                let mut reply =
+                    json!({"type": "session_destroyed", "message": "Session destroyed"});
+                if wants_detail(request) {
+                    reply["ended"] = ended.into();
+                }
+                reply
             }
             "destroy_user_sessions" => {
                 let spared = self.present(request.get("except_session_id"));
@@ -214,10 +262,10 @@ impl Model {
             "type": "session_created", "session_id": session.id, "expires_at": session.expires_at() / 1000
         });
         self.sessions.push(session);
-        created
+        self.with_detail(created, self.sessions.len() - 1, request, reply)
     }
 
-    fn validate(&mut self, request: &Map<String, Value>) -> Value {
+    fn validate(&mut self, request: &Map<String, Value>, reply: &Value) -> Value {
         let Some(presented) = self.present(request.get("session_id")) else {
             return self.invalid();
         };
@@ -244,7 +292,7 @@ impl Model {
         if let Some(data) = &session.data {
             valid["data"] = data.clone();
         }
-        valid
+        self.with_detail(valid, presented.at, request, reply)
     }
 
     fn regenerate(&mut self, request: &Map<String, Value>, reply: &Value) -> Value {
@@ -278,10 +326,11 @@ impl Model {
             session.data = Some(data.clone());
         }
         self.counts.regenerated += 1;
-        json!({"type": "session_regenerated", "new_session_id": new_id})
+        let regenerated = json!({"type": "session_regenerated", "new_session_id": new_id});
+        self.with_detail(regenerated, at, request, reply)
     }
 
-    fn update(&mut self, request: &Map<String, Value>) -> Value {
+    fn update(&mut self, request: &Map<String, Value>, reply: &Value) -> Value {
         let Some(presented) = self.present(request.get("session_id")) else {
             return self.invalid();
         };
@@ -296,14 +345,15 @@ impl Model {
         }
         session.last_seen_at = self.now;
         session.data = Some(request["data"].clone());
-        json!({"type": "session_updated"})
+        let updated = json!({"type": "session_updated"});
+        self.with_detail(updated, presented.at, request, reply)
     }
 
     fn list(&mut self, request: &Map<String, Value>, reply: &Value) -> Value {
         let own = self.present(request.get("session_id"));
         let own = own.map(|presented| self.sessions[presented.at].id.clone());
         let limit = request.get("limit").map_or(100, number);
-        let mut seen: Vec<String> = self.handles().map(str::to_owned).collect();
+        let mut seen = self.handles_and_ids();
         let mut listed = Vec::new();
         let mut more = false;
         let user = &request["user_id"];
@@ -312,22 +362,7 @@ impl Model {
                 more = true;
                 break;
             }
-            let handle = session.handle.get_or_insert_with(|| {
-                let new = reply["sessions"][listed.len()]["handle"].as_str();
-                let new = new.unwrap_or("missing").to_owned();
-                assert!(!seen.contains(&new), "two sessions have the handle {new}");
-                assert!(!self.ids.contains(&new), "a handle is an id");
-                seen.push(new.clone());
-                new
-            });
-            let mut one = json!({
-                "handle": handle,
-                "created_at": session.created_at / 1000,
-                "last_seen_at": session.last_seen_at / 1000,
-                "auth_time": session.auth_time / 1000,
-                "expires_at": session.expires_at() / 1000,
-                "ends_at": session.ends_at / 1000,
-            });
+            let mut one = session.times(&reply["sessions"][listed.len()], &mut seen);
             if let Some(data) = &session.data {
                 one["data"] = data.clone();
             }
@@ -343,7 +378,9 @@ impl Model {
         list
     }
 
-    fn destroy(&mut self, request: &Map<String, Value>) {
+    /// Ends what a request names, and says whether a session ended because its id was stolen.
+    fn destroy(&mut self, request: &Map<String, Value>) -> bool {
+        let before = self.sessions.len();
         if let Some(handle) = request.get("handle") {
             let is_it = |session: &Session| {
                 session.user == request["user_id"] && session.handle.as_deref() == handle.as_str()
@@ -351,7 +388,10 @@ impl Model {
             self.end_all(is_it);
         } else if let Some(presented) = self.present(request.get("session_id")) {
             self.end(presented.at);
+        } else {
+            return self.sessions.len() < before;
         }
+        false
     }
 
     fn stats(&self, reply: &Value) -> Value {
@@ -442,6 +482,10 @@ impl Model {
         self.counts.errors += 1;
         json!({"type": "error", "code": 11, "text": format!("create_session: {why}")})
     }
+}
+
+fn wants_detail(request: &Map<String, Value>) -> bool {
+    request.get("detail") == Some(&Value::Bool(true))
 }
 
 fn number(value: &Value) -> u64 {

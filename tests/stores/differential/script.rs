@@ -92,6 +92,7 @@ impl Script {
                     data: self.data(),
                     binding: self.binding(),
                     max_sessions_per_user: self.random.random_bool(0.1).then_some(3),
+                    detail: self.random.random_bool(0.2),
                 })),
             },
             12..22 => Operation::Validate {
@@ -100,6 +101,7 @@ impl Script {
                     binding: self.binding(),
                     max_age: self.random.random_bool(0.2).then_some(self.times.max_age),
                     untouched: self.random.random_bool(0.2),
+                    detail: self.random.random_bool(0.2),
                 })),
             },
             22..28 => Operation::Regenerate {
@@ -114,6 +116,7 @@ impl Script {
                         .random_bool(0.2)
                         .then(|| self.binding())
                         .flatten(),
+                    detail: self.random.random_bool(0.2),
                 })),
             },
             28..30 => Operation::Update {
@@ -122,6 +125,7 @@ impl Script {
                 conditions: Some(Box::new(UpdateConditions {
                     binding: self.binding(),
                     expected_data: self.random.random_bool(0.3).then(|| self.data()),
+                    detail: self.random.random_bool(0.2),
                 })),
             },
             30..34 => Operation::List {
@@ -129,10 +133,14 @@ impl Script {
                 caller: self.random.random_bool(0.5).then(|| self.key()),
                 limit: self.random.random_range(0..5),
             },
-            34..36 => Operation::Destroy { key: self.key() },
+            34..36 => Operation::Destroy {
+                key: self.key(),
+                detail: false,
+            },
             36 => Operation::DestroyByHandle {
                 user: self.user().into(),
                 handle: self.handle(),
+                detail: false,
             },
             37 => Operation::DestroyUser {
                 user: self.user().into(),
@@ -185,9 +193,15 @@ pub fn seen(
 ) -> Vec<String> {
     let outcomes = store.apply_recording(Record::Everything, now, operations);
     let mut seen = Vec::new();
-    for outcome in outcomes.all() {
+    for (number, outcome) in outcomes.all().iter().enumerate() {
         let outcome = outcome.as_ref().expect("the store works");
         seen.push(shown(outcome, &outcomes, sight));
+        if let Some(detail) = outcomes.detail(number) {
+            let life = detail.lifetime;
+            let moments = [life.created_at, life.auth_time, life.ends_at];
+            let moments = moments.map(|at| sight.moment(at));
+            seen.push(format!("{} {moments:?}", detail.handle));
+        }
     }
     for event in outcomes.events() {
         if event.kind != EventKind::Expired {

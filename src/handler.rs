@@ -73,26 +73,38 @@ impl Handler {
         }
     }
 
-    /// Makes the reply. Call this in the order of the requests, because `stats` counts the replies before its own.
+    /// Counts a reply as sent. The node counts replies in the order of their requests, because `stats` tells how many
+    /// came before it.
+    #[inline]
+    pub fn count(&mut self, pending: &PendingReply<'_>) {
+        match pending {
+            PendingReply::InitOk | PendingReply::EchoOk(_) => {}
+            PendingReply::Refused(_) => self.refused += 1,
+            PendingReply::Outcome { operation, .. } => self.authority.count(*operation),
+        }
+    }
+
+    /// Makes the reply.
+    #[inline]
     pub fn reply<'r>(
-        &'r mut self,
+        &'r self,
         pending: &'r PendingReply<'_>,
         operations: &[Operation<'_>],
-    ) -> (Reply<'r>, Option<&'r Detail>) {
-        let reply = match pending {
+    ) -> Reply<'r> {
+        match pending {
             PendingReply::InitOk => Reply::InitOk,
             PendingReply::EchoOk(json) => Reply::EchoOk { json },
-            PendingReply::Refused(error) => {
-                self.refused += 1;
-                Reply::Error(Cow::Borrowed(error))
-            }
+            PendingReply::Refused(error) => Reply::Error(Cow::Borrowed(error)),
             PendingReply::Outcome { operation, new_id } => {
-                self.authority.count(*operation);
-                let reply = self.settle(*operation, new_id.as_ref(), operations);
-                return (reply, self.authority.outcomes().detail(*operation));
+                self.settle(*operation, new_id.as_ref(), operations)
             }
-        };
-        (reply, None)
+        }
+    }
+
+    /// The detail that the request asked for.
+    #[inline]
+    pub fn detail(&self, pending: &PendingReply<'_>) -> Option<&Detail> {
+        self.authority.outcomes().detail(pending.operation()?)
     }
 
     fn settle<'r>(

@@ -113,7 +113,9 @@ impl Node {
         self.handler.authority.carry_out(now, operations, source);
         debug!("{} requests", pending.len());
         for (return_address, reply) in pending {
-            let (reply, detail) = self.handler.reply(reply, operations);
+            self.handler.count(reply);
+            let detail = self.handler.detail(reply);
+            let reply = self.handler.reply(reply, operations);
             let format = self.options.reply_format;
             protocol::encode(
                 return_address,

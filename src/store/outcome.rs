@@ -289,7 +289,11 @@ impl Outcomes {
     }
 
     /// The detail of an operation that asked for it, if a session was there.
+    #[inline]
     pub fn detail(&self, operation: usize) -> Option<&Detail> {
+        if self.details.is_empty() {
+            return None;
+        }
         let place = self.details.binary_search_by_key(&operation, |(of, _)| *of);
         place.ok().map(|place| &self.details[place].1)
     }

@@ -1,6 +1,6 @@
 //! Implements a complete store, as simply as possible: it keeps sessions in a vector, in the order of their creation,
 //! without any index. The store only keeps and finds sessions; the rules decide. It passes the suite that every store
-//! must pass.
+//! must pass: `cargo test --example vector_store`.
 
 use std::collections::HashSet;
 
@@ -143,9 +143,7 @@ impl Records for &mut Sessions {
     }
 }
 
-fn main() {
-    println!("cargo test --example vector_store --features testing");
-}
+fn main() {}
 
 #[cfg(test)]
 session_node::store_contract!(contract, super::VectorStore::default);

@@ -1,9 +1,9 @@
 //! Shares one authority among all tasks of an async program.
 //!
-//! If the store never blocks, a task asks it in place, under a lock: an operation in memory takes less time than waking
-//! another thread. If the store may block, it gets a thread of its own. That thread carries out what has arrived from
-//! all tasks as one batch, as a node does with lines. So the waiting tasks share one commit to a file, or one round
-//! trip to a server.
+//! If neither the store nor an audit can block, a task asks the authority in place, under a lock: an operation in
+//! memory takes less time than waking another thread. Otherwise the authority gets a thread of its own. That thread
+//! carries out what has arrived from all tasks as one batch, as a node does with lines. So the waiting tasks share one
+//! commit to a file, or one round trip to a server.
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::{io, iter, thread};
@@ -23,18 +23,17 @@ const MAX_BATCH: usize = 1024;
 /// A [`SessionAuthority`] that many tasks share. Clones share the same authority.
 ///
 /// ```
-/// # tokio_test(async {
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
 /// use session_node::SessionAuthority;
 ///
 /// let sessions = SessionAuthority::builder().build()?.into_handle()?;
 /// let id = sessions.create("alice").await?.id;
 /// let for_a_task = sessions.clone();
 /// assert_eq!(for_a_task.validate(id.expose()).await?.user(), Some("alice"));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # });
-/// # fn tokio_test<T>(task: impl Future<Output = Result<T, Box<dyn std::error::Error>>>) {
-/// #     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-/// #     runtime.block_on(task).map(|_| ()).unwrap();
+/// # Ok(())
+/// # })
 /// # }
 /// ```
 ///
@@ -42,8 +41,9 @@ const MAX_BATCH: usize = 1024;
 /// and fail with [`Error::Stopped`] after a panic of the store. If a caller drops a future before its answer arrives,
 /// the authority may or may not carry out the request.
 ///
-/// No task blocks on a disk or a server: a store that [may block](crate::store::Store::may_block) runs on a thread of
-/// its own. The thread ends when the last handle is dropped and all requests have been answered.
+/// No task blocks on a disk or a server: an authority whose store [may block](crate::store::Store::may_block), or that
+/// writes an audit, runs on a thread of its own. The thread ends when the last handle is dropped and all requests have
+/// been answered.
 #[derive(Clone)]
 pub struct AuthorityHandle {
     authority: Shared,
@@ -52,7 +52,7 @@ pub struct AuthorityHandle {
 
 #[derive(Clone)]
 enum Shared {
-    /// An authority whose store never blocks.
+    /// An authority that never blocks.
     Locked(Arc<Mutex<SessionAuthority>>),
     /// The queue of an authority on a thread of its own.
     Threaded(mpsc::Sender<QueuedRequest>),
@@ -69,10 +69,10 @@ impl SessionAuthority {
     ///
     /// # Errors
     ///
-    /// If the store may block, and the system cannot start a thread for it.
+    /// If the authority may block, and the system cannot start a thread for it.
     pub fn into_handle(self) -> io::Result<AuthorityHandle> {
         let policy = Arc::new(self.policy.clone());
-        let authority = if self.store.may_block() {
+        let authority = if self.store.may_block() || self.audit.is_some() {
             let (requests, queue) = mpsc::channel();
             let thread = thread::Builder::new().name("session-authority".to_owned());
             thread.spawn(move || self.serve(&queue))?;

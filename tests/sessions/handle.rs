@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use session_node::SessionAuthority;
 use session_node::authority::{AuthorityHandle, Error};
-use session_node::store::{Batch, CreateOptions, MemoryStore, Outcomes, Store};
+use session_node::store::{Batch, CreateOptions, MemoryStore, Outcomes, Record, Store};
 
 fn handle(store: impl Store + 'static) -> AuthorityHandle {
     let authority = SessionAuthority::builder().store(store).build();
@@ -151,6 +151,33 @@ async fn an_argument_that_breaks_a_limit_is_refused_to_who_gave_it() {
     ));
     let stats = sessions.stats().await.expect("counts");
     assert_eq!(stats.created, 0);
+}
+
+/// An audit that only tells on which thread it is written.
+#[derive(Clone, Default)]
+struct ThreadOfAudit(Arc<Mutex<Option<String>>>);
+
+impl std::io::Write for ThreadOfAudit {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let name = std::thread::current().name().map(str::to_owned);
+        *self.0.lock().expect("one at a time") = name;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_task_writes_the_audit_itself() {
+    let audit = ThreadOfAudit::default();
+    let authority = SessionAuthority::builder().audit(audit.clone(), Record::Changes);
+    let sessions = authority.build().expect("the defaults").into_handle();
+    let sessions = sessions.expect("a thread");
+    sessions.create("alice").await.expect("a session");
+    let thread = audit.0.lock().expect("one at a time").clone();
+    assert_eq!(thread.as_deref(), Some("session-authority"));
 }
 
 /// A store with a bug.

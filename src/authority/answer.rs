@@ -4,7 +4,12 @@ use crate::id::SessionId;
 use crate::session::{Handle, Lifetime, Timestamp};
 use crate::store::{Conflict, Detail, Outcome, Outcomes, Refusal, StoreError};
 
-/// A new session. Not `Debug`, because it contains the id, a secret.
+/// A new session. Not `Debug`, because it holds the id:
+///
+/// ```compile_fail,E0277
+/// fn shown<T: std::fmt::Debug>() {}
+/// shown::<session_node::authority::Created>();
+/// ```
 pub struct Created {
     /// The only copy of the session's id.
     pub id: SessionId,

@@ -97,14 +97,18 @@ pub fn check<'a>(mut request: Request<'a>, policy: &Policy) -> Result<Request<'a
         Operation::Regenerate {
             changes: Some(changes),
             ..
-        } => check_data("data", changes.data.as_mut(), policy.max_data_bytes)?,
+        } => check_data(changes.data.as_mut(), policy)?,
         Operation::Update {
             data, conditions, ..
         } => {
-            check_data("data", Some(data), policy.max_data_bytes)?;
+            check_data(Some(data), policy)?;
             let expected = conditions.as_mut().map(|it| &mut it.expected_data);
             let expected = expected.and_then(|it| it.as_mut()?.as_mut());
-            check_data("expected_data", expected, usize::MAX)?;
+            // Expected data may be of any size, as on the wire: data that is too large never matches.
+            if expected.is_some_and(|data| !make_compact(data, usize::MAX)) {
+                let must_be = "a JSON object without lone surrogates".to_owned();
+                return Err(Error::invalid("expected_data", must_be));
+            }
         }
         Operation::List { user, limit, .. } => {
             check_user(user, policy)?;
@@ -152,25 +156,26 @@ fn check_create(options: &mut CreateOptions<'_>, policy: &Policy) -> Result<(), 
         let must_be = "at least 1".to_owned();
         return Err(Error::invalid("max_sessions_per_user", must_be));
     }
-    check_data("data", options.data.as_mut(), policy.max_data_bytes)
+    check_data(options.data.as_mut(), policy)
 }
 
-fn check_data(
-    argument: &'static str,
-    data: Option<&mut Cow<'_, str>>,
-    max_bytes: usize,
-) -> Result<(), Error> {
-    let Some(data) = data else { return Ok(()) };
+fn check_data(data: Option<&mut Cow<'_, str>>, policy: &Policy) -> Result<(), Error> {
+    let max_bytes = policy.max_data_bytes;
+    if data.is_none_or(|data| make_compact(data, max_bytes)) {
+        return Ok(());
+    }
+    Err(Error::invalid("data", limits::data_must_be(max_bytes)))
+}
+
+/// Makes data compact, or returns false if a session may not hold it.
+fn make_compact(data: &mut Cow<'_, str>, max_bytes: usize) -> bool {
     let json = data.trim_ascii();
     let compact = limits::is_json(json).then(|| limits::compact_data(json, max_bytes));
     match compact.flatten() {
         // The data was compact already.
         Some(Cow::Borrowed(json)) if json.len() == data.len() => {}
         Some(compact) => *data = Cow::Owned(compact.into_owned()),
-        None => {
-            let must_be = limits::data_must_be(max_bytes);
-            return Err(Error::invalid(argument, must_be));
-        }
+        None => return false,
     }
-    Ok(())
+    true
 }

@@ -56,7 +56,7 @@ impl Config {
             PolicyError::TtlBeyondMaximum => "--ttl must not be longer than --max-ttl".into(),
             error => error.to_string(),
         })?;
-        let preloads = preloads(&arguments.preload, policy.max_sessions)?;
+        let preloads = preloads(&arguments.preload, &policy)?;
         let store = StoreConfig::parse(
             &arguments.store,
             #[cfg(feature = "redis")]
@@ -115,32 +115,35 @@ fn policy(arguments: &Arguments) -> Policy {
     }
 }
 
-fn preloads(texts: &[String], max_sessions: usize) -> Result<Vec<Preload>, String> {
+fn preloads(texts: &[String], policy: &Policy) -> Result<Vec<Preload>, String> {
     let mut preloads: Vec<Preload> = Vec::new();
     for text in texts {
-        let preload = Preload::parse(text)?;
+        let preload = Preload::parse(text, policy.max_user_id_bytes)?;
         if preloads.iter().any(|other| other.id == preload.id) {
             return Err("--preload must not give the same ID twice".into());
         }
         preloads.push(preload);
     }
-    if preloads.len() > max_sessions {
+    if preloads.len() > policy.max_sessions {
         return Err("--preload must not name more sessions than --max-sessions allows".into());
     }
     Ok(preloads)
 }
 
 impl Preload {
-    fn parse(text: &str) -> Result<Self, String> {
-        let fits = |text: &str| (1..=MAX_STRING_BYTES).contains(&text.len());
+    fn parse(text: &str, max_user_bytes: usize) -> Result<Self, String> {
+        let fits = |text: &str, max_bytes| (1..=max_bytes).contains(&text.len());
         text.split_once('=')
-            .filter(|(id, user)| fits(id) && fits(user))
+            .filter(|(id, user)| fits(id, MAX_STRING_BYTES) && fits(user, max_user_bytes))
             .map(|(id, user)| Self {
                 id: id.to_owned(),
                 user: user.to_owned(),
             })
             .ok_or_else(|| {
-                format!("--preload must be ID=USER, each of 1 to {MAX_STRING_BYTES} bytes")
+                format!(
+                    "--preload must be ID=USER: an ID of 1 to {MAX_STRING_BYTES} bytes, a USER of 1 to \
+                     {max_user_bytes}"
+                )
             })
     }
 }
@@ -152,7 +155,7 @@ mod tests {
     #[test]
     fn a_preload_is_cut_at_its_first_equals_sign() {
         let pair = |text: &str| {
-            let preload = Preload::parse(text).ok()?;
+            let preload = Preload::parse(text, 256).ok()?;
             Some((preload.id, preload.user))
         };
         assert_eq!(
@@ -164,8 +167,9 @@ mod tests {
             assert_eq!(pair(wrong), None, "{wrong}");
         }
         let long = "x".repeat(256);
-        assert!(Preload::parse(&format!("{long}={long}")).is_ok());
-        assert!(Preload::parse(&format!("{long}x=u")).is_err());
-        assert!(Preload::parse(&format!("i={long}x")).is_err());
+        assert!(Preload::parse(&format!("{long}={long}"), 256).is_ok());
+        assert!(Preload::parse(&format!("{long}x=u"), 256).is_err());
+        assert!(Preload::parse(&format!("i={long}x"), 256).is_err());
+        assert!(Preload::parse(&format!("i={long}x"), 257).is_ok());
     }
 }

@@ -63,6 +63,10 @@ fn a_wrong_value_ends_with_status_2_and_says_what_was_expected() {
         (&["--max-data-bytes", "1"], "a whole number from 2"),
         (&["--max-data-bytes", "1048577"], "to 1048576"),
         (&["--max-user-id-bytes", "0"], "a whole number from 1"),
+        (
+            &["--max-user-id-bytes", "3", "--preload", "abc123=user"],
+            "a USER of 1 to 3",
+        ),
         (&["--max-user-id-bytes", "1025"], "to 1024"),
         (&["--max-sessions", "0"], "a whole number from 1"),
         (&["--max-sessions", "many"], "--max-sessions"),

@@ -5,7 +5,9 @@ use std::time::Duration;
 use session_node::authority::{BuildError, Error, Validation};
 use session_node::clock::ManualClock;
 use session_node::session::{Binding, OnUserLimit, Policy, PolicyError, Timestamp};
-use session_node::store::{Changes, Conditions, CreateOptions, MemoryStore, Record, Refusal};
+use session_node::store::{
+    Changes, Conditions, Conflict, CreateOptions, MemoryStore, Record, Refusal, UpdateConditions,
+};
 use session_node::{IdFormat, SessionAuthority};
 
 const START: Timestamp = Timestamp::from_millis(1_790_000_000_250);
@@ -258,6 +260,18 @@ fn data_is_one_json_object_that_fits_on_a_line() {
             "data"
         );
     }
+    let expecting = |expected: &'static str| UpdateConditions {
+        expected_data: Some(Some(expected.into())),
+        ..UpdateConditions::default()
+    };
+    let refusal = sessions.update_with(id.expose(), "{}", expecting("}{"));
+    let text = refusal.expect_err("it is no JSON").to_string();
+    assert_eq!(
+        text,
+        "expected_data must be a JSON object without lone surrogates"
+    );
+    let conflict = sessions.update_with(id.expose(), "{}", expecting("{ }"));
+    assert!(matches!(conflict, Err(Error::Conflict(Conflict::Data))));
     for (data, kept) in [
         ("{}", "{}"),
         (

@@ -135,7 +135,7 @@ local function resolve(head)
   return nil
 end
 
--- Repeats `is_bound_to`.
+-- Repeats the condition of `resolve_bound`.
 local function is_bound_to(session, presented)
   local binding = call('HGET', all, 'b' .. session.handle)
   return not binding or binding == presented

@@ -91,14 +91,11 @@ impl<R: Records> Rules<'_, R> {
         key: &SessionKey,
         conditions: Option<&Conditions>,
     ) -> Result<Outcome, R::Error> {
-        let Some(presented) = self.resolve_presented(key)? else {
+        let binding = conditions.and_then(|conditions| conditions.binding.as_ref());
+        let Some(presented) = self.resolve_bound(key, binding)? else {
             return Ok(self.invalid());
         };
         let record = &presented.record;
-        let binding = conditions.and_then(|conditions| conditions.binding.as_ref());
-        if !self.is_bound_to(record, binding) {
-            return Ok(self.invalid());
-        }
         let session = self.records.session(record);
         let user = self.outcomes.keep(session.user);
         let max_age = conditions.and_then(|conditions| conditions.max_age);
@@ -212,13 +209,10 @@ impl<R: Records> Rules<'_, R> {
     ) -> Result<Outcome, R::Error> {
         let none = Changes::default();
         let changes = changes.unwrap_or(&none);
-        let Some(presented) = self.resolve_presented(old)? else {
+        let Some(presented) = self.resolve_bound(old, changes.binding.as_ref())? else {
             return Ok(self.invalid());
         };
         let record = &presented.record;
-        if !self.is_bound_to(record, changes.binding.as_ref()) {
-            return Ok(self.invalid());
-        }
         if presented.retirement.is_some() {
             return Ok(Outcome::Conflict(Conflict::Regenerated));
         }
@@ -262,14 +256,11 @@ impl<R: Records> Rules<'_, R> {
         data: &str,
         conditions: Option<&UpdateConditions<'_>>,
     ) -> Result<Outcome, R::Error> {
-        let Some(presented) = self.resolve_presented(key)? else {
+        let binding = conditions.and_then(|conditions| conditions.binding.as_ref());
+        let Some(presented) = self.resolve_bound(key, binding)? else {
             return Ok(self.invalid());
         };
         let record = &presented.record;
-        let binding = conditions.and_then(|conditions| conditions.binding.as_ref());
-        if !self.is_bound_to(record, binding) {
-            return Ok(self.invalid());
-        }
         let expected = conditions.and_then(|conditions| conditions.expected_data.as_ref());
         if let Some(expected) = expected
             && expected.as_deref() != self.records.session(record).data

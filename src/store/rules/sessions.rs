@@ -115,11 +115,21 @@ impl<R: Records> Rules<'_, R> {
         Ok(())
     }
 
-    /// Whether a session may be used together with this binding.
+    /// Finds the live session that a presented key names, if it may be used together with the presented binding.
     #[inline]
-    pub(super) fn is_bound_to(&self, record: &R::Record, presented: Option<&Binding>) -> bool {
-        let binding = self.records.session(record).binding;
-        binding.is_none() || binding == presented
+    pub(super) fn resolve_bound(
+        &mut self,
+        key: &SessionKey,
+        binding: Option<&Binding>,
+    ) -> Result<Option<Presented<R::Record>>, R::Error> {
+        let Some(presented) = self.resolve_presented(key)? else {
+            return Ok(None);
+        };
+        let bound_to = self.records.session(&presented.record).binding;
+        if bound_to.is_some() && bound_to != binding {
+            return Ok(None);
+        }
+        Ok(Some(presented))
     }
 
     /// Finds a user's live sessions, the oldest first, and removes the user's expired ones.

@@ -1,11 +1,9 @@
-//! Implements a complete store, as simply as possible: it keeps sessions in a vector, in the order of their creation,
-//! without any index. The store only keeps and finds sessions; the rules decide. It passes the suite that every store
-//! must pass: `cargo test --example vector_store`.
-
-use std::collections::HashSet;
+//! Implements a complete store, as simply as possible: it keeps sessions in a vector, without any index. The store only
+//! keeps and finds sessions; the rules decide. It passes the suite that every store must pass:
+//! `cargo test --example vector_store`.
 
 use session_node::session::{Binding, Lifetime, SessionKey, Timestamp};
-use session_node::store::records::{self, Change, Found, NewSession, Records, Retirement, Totals};
+use session_node::store::records::{self, Change, Found, NewSession, Records, Retirement};
 use session_node::store::rules::{Counters, Rules};
 use session_node::store::{Batch, Outcomes, Store, StoreError};
 
@@ -23,14 +21,17 @@ impl Store for VectorStore {
     }
 }
 
+/// The sessions, and how many times one has become a user's.
 #[derive(Default)]
-struct Sessions(Vec<Session>);
+struct Sessions(Vec<Session>, u128);
 
 struct Session {
     key: SessionKey,
     /// The key with which the session began. It refers to the session for all its life.
     first_key: SessionKey,
     user: String,
+    /// Greater than the places of sessions that became a user's before it.
+    place: u128,
     lifetime: Lifetime,
     data: Option<String>,
     binding: Option<Binding>,
@@ -39,10 +40,9 @@ struct Session {
 }
 
 impl Sessions {
-    fn place(&self, first_key: &SessionKey) -> usize {
-        let mut keys = self.0.iter().map(|session| session.first_key);
-        let place = keys.position(|key| key == *first_key);
-        place.expect("a record is good until its session is removed")
+    fn index(&self, first_key: &SessionKey) -> usize {
+        let index = self.0.iter().position(|it| it.first_key == *first_key);
+        index.expect("a record is good until its session is removed")
     }
 }
 
@@ -64,15 +64,8 @@ impl Records for &mut Sessions {
         Ok(self.0.iter().find_map(found))
     }
 
-    fn of_user(
-        &mut self,
-        user: &str,
-        after: Option<&SessionKey>,
-        at_most: usize,
-    ) -> Result<Vec<SessionKey>> {
-        let behind = after.map_or(0, |after| self.place(after) + 1);
-        let found = self.0[behind..].iter().filter(|it| it.user == user);
-        Ok(found.map(|it| it.first_key).take(at_most).collect())
+    fn place(&self, record: &SessionKey) -> u128 {
+        self.0[self.index(record)].place
     }
 
     fn due(&mut self, by: Timestamp, at_most: usize) -> Result<Vec<SessionKey>> {
@@ -80,14 +73,8 @@ impl Records for &mut Sessions {
         Ok(found.map(|it| it.first_key).take(at_most).collect())
     }
 
-    fn totals(&mut self) -> Result<Totals> {
-        let users: HashSet<_> = self.0.iter().map(|session| &session.user).collect();
-        let (sessions, users) = (self.0.len() as u64, users.len() as u64);
-        Ok(Totals { sessions, users })
-    }
-
     fn session<'r>(&'r self, record: &'r SessionKey) -> records::Session<'r> {
-        let session = &self.0[self.place(record)];
+        let session = &self.0[self.index(record)];
         records::Session {
             user: &session.user,
             first_key: session.first_key,
@@ -99,7 +86,9 @@ impl Records for &mut Sessions {
 
     fn insert(&mut self, new: &NewSession<'_>) -> Result<SessionKey> {
         self.0.retain(|session| session.key != new.key);
+        self.1 += 1;
         self.0.push(Session {
+            place: self.1,
             key: new.key,
             first_key: new.key,
             user: new.user.to_owned(),
@@ -112,14 +101,19 @@ impl Records for &mut Sessions {
     }
 
     fn change(&mut self, record: &SessionKey, change: &Change<'_>) -> Result<()> {
-        let place = self.place(record);
-        let session = &mut self.0[place];
+        let index = self.index(record);
+        let session = &mut self.0[index];
         session.lifetime = change.lifetime;
         session.data = change.data.map(str::to_owned).or(session.data.take());
         session.binding = change.binding.copied().or(session.binding);
         if let Some(new) = &change.new_key {
             let old = std::mem::replace(&mut session.key, new.key);
             session.retired.extend(new.retirement.map(|it| (old, it)));
+        }
+        if let Some(user) = change.user {
+            self.1 += 1;
+            user.clone_into(&mut session.user);
+            session.place = self.1;
         }
         Ok(())
     }
@@ -129,8 +123,8 @@ impl Records for &mut Sessions {
         record: &SessionKey,
         is_enough: impl Fn(Timestamp, usize) -> bool,
     ) -> Result<()> {
-        let place = self.place(record);
-        let retired = &mut self.0[place].retired;
+        let index = self.index(record);
+        let retired = &mut self.0[index].retired;
         let all = retired.len();
         let kept = (0..all).find(|first| is_enough(retired[*first].1.at, all - first));
         retired.drain(..kept.unwrap_or(all));

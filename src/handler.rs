@@ -5,8 +5,11 @@ use std::borrow::Cow;
 
 use crate::authority::{SessionAuthority, Stats};
 use crate::id::SessionId;
-use crate::protocol::{Error, ErrorCode, ListedSession, Reply, Request};
-use crate::store::{Conflict, Detail, Listed, Operation, Outcome, Outcomes, StoreError};
+use crate::limits::CURSOR_MUST_BE;
+use crate::protocol::{self, Error, ErrorCode, ListedSession, Reply, Request};
+use crate::store::{
+    Conflict, Detail, Listed, ListedUser, Operation, Outcome, Outcomes, Refusal, StoreError,
+};
 
 /// Turns requests into operations, and outcomes into replies.
 pub struct Handler {
@@ -149,16 +152,21 @@ impl Handler {
                 }
             }
             Outcome::Updated => Reply::SessionUpdated,
-            Outcome::Sessions { listed, more } => Reply::SessionList {
+            Outcome::Sessions { listed, next } => Reply::SessionList {
                 sessions: list(outcomes.listed(listed), outcomes),
-                more: *more,
+                next: next.as_ref().map(|next| outcomes.text(next)),
             },
+            Outcome::Users { listed, next } => Reply::UserList {
+                users: list_users(outcomes.users(listed), outcomes),
+                next: next.as_ref().map(|next| outcomes.text(next)),
+            },
+            Outcome::UnknownCursor => unknown_cursor(&operations[operation]),
             Outcome::DestroyedMany { count } => match operations[operation] {
                 Operation::DestroyUser { .. } => Reply::UserSessionsDestroyed { count: *count },
                 _ => Reply::AllSessionsDestroyed { count: *count },
             },
             Outcome::Conflict(conflict) => conflict_of(*conflict),
-            Outcome::Refused(refusal) => refuse_create(refusal),
+            Outcome::Refused(refusal) => refuse(refusal, &operations[operation]),
             outcome @ Outcome::Stats { .. } => Reply::Stats(self.stats(outcome)),
         }
     }
@@ -183,6 +191,28 @@ fn list<'r>(listed: &'r [Listed], outcomes: &'r Outcomes) -> Vec<ListedSession<'
 }
 
 #[cold]
+fn list_users<'r>(
+    listed: &'r [ListedUser],
+    outcomes: &'r Outcomes,
+) -> Vec<protocol::ListedUser<'r>> {
+    let show = |listed: &'r ListedUser| protocol::ListedUser {
+        user_id: outcomes.text(&listed.user),
+        sessions: listed.sessions,
+    };
+    listed.iter().map(show).collect()
+}
+
+#[cold]
+fn unknown_cursor(operation: &Operation<'_>) -> Reply<'static> {
+    let request = match operation {
+        Operation::ListUsers { .. } => "list_users",
+        _ => "list_sessions",
+    };
+    let text = format!("{request}: cursor must be {CURSOR_MUST_BE}");
+    Reply::Error(Cow::Owned(Error::malformed(text)))
+}
+
+#[cold]
 fn conflict_of(conflict: Conflict) -> Reply<'static> {
     let request = match conflict {
         Conflict::Regenerated => "regenerate_session",
@@ -195,10 +225,14 @@ fn conflict_of(conflict: Conflict) -> Reply<'static> {
 }
 
 #[cold]
-fn refuse_create(refusal: &dyn std::fmt::Display) -> Reply<'static> {
+fn refuse(refusal: &Refusal, operation: &Operation<'_>) -> Reply<'static> {
+    let request = match operation {
+        Operation::Regenerate { .. } => "regenerate_session",
+        _ => "create_session",
+    };
     Reply::Error(Cow::Owned(Error::new(
         ErrorCode::TemporarilyUnavailable,
-        format!("create_session: {refusal}"),
+        format!("{request}: {refusal}"),
     )))
 }
 

@@ -9,6 +9,10 @@ pub const MAX_STRING_BYTES: usize = 256;
 
 /// The largest limit that a request for a list may set.
 pub const MAX_LIST_LIMIT: usize = 1000;
+
+/// What a cursor must be, for people.
+pub const CURSOR_MUST_BE: &str = "the cursor of a list of the same kind";
+
 /// How many sessions a list shows if the request sets no limit.
 pub const DEFAULT_LIST_LIMIT: usize = 100;
 

@@ -81,7 +81,7 @@ impl Node {
         for message in messages {
             let reply = self.handler.begin(message.request, &mut operations);
             pending.push((message.return_address, reply));
-            if let Some(Operation::List { .. }) = operations.last() {
+            if let Some(Operation::List { .. } | Operation::ListUsers { .. }) = operations.last() {
                 self.carry_out(now, &pending, &operations);
                 pending.clear();
                 operations.clear();

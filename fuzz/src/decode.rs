@@ -8,7 +8,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use session_node::ReplyFormat;
 use session_node::session::{Binding, Handle, Policy, SessionKey, Timestamp};
-use session_node::store::{Changes, Conditions, CreateOptions, Operation, UpdateConditions};
+use session_node::store::{
+    Changes, Conditions, CreateOptions, Cursor, ListOrder, Operation, UpdateConditions,
+};
 use session_node::testing::wire::{
     self, ErrorCode, Fault, Incoming, Message, Reply, Request, ReturnAddress, Unreadable,
 };
@@ -190,6 +192,8 @@ impl Said<'_> {
                     && self.is_binding(changes.binding, "binding")
                     && self.is_binding(changes.new_binding, "new_binding")
                     && self.is_flag("reauthenticated", changes.reauthenticated, false)
+                    && changes.user.as_deref() == self.text("user_id")
+                    && changes.user.as_ref().is_none_or(|user| self.is_user(user))
                     && self.is_flag("detail", changes.detail, false)
             }
             Operation::Update {
@@ -208,12 +212,21 @@ impl Said<'_> {
             Operation::List {
                 user,
                 caller,
-                limit,
+                options,
             } => {
+                let order = match options.order {
+                    ListOrder::OldestFirst => [None, Some("oldest")],
+                    ListOrder::NewestFirst => [Some("newest"); 2],
+                };
                 self.is_user(user)
                     && self.is_key(caller.as_ref(), "session_id")
-                    && *limit as u64 == self.number("limit").unwrap_or(100)
-                    && (1..=1000).contains(limit)
+                    && self.is_limit(options.limit)
+                    && order.contains(&self.text("order"))
+                    && self.is_cursor(options.after.as_ref())
+                    && self.is_flag("data", !options.without_data, true)
+            }
+            Operation::ListUsers { options } => {
+                self.is_limit(options.limit) && self.is_cursor(options.after.as_ref())
             }
             Operation::Destroy { key, detail } => {
                 self.is_flag("detail", *detail, false)
@@ -284,6 +297,14 @@ impl Said<'_> {
         self.text("user_id") == Some(user) && (1..=256).contains(&user.len())
     }
 
+    fn is_limit(&self, limit: usize) -> bool {
+        limit as u64 == self.number("limit").unwrap_or(100) && (1..=1000).contains(&limit)
+    }
+
+    fn is_cursor(&self, cursor: Option<&Cursor>) -> bool {
+        cursor.map(Cursor::to_string).as_deref() == self.text("cursor")
+    }
+
     fn is_binding(&self, binding: Option<Binding>, name: &str) -> bool {
         let text = self.text(name);
         let fits = text.is_none_or(|text| (1..=256).contains(&text.len()));
@@ -304,6 +325,7 @@ fn kind(operation: &Operation<'_, ()>) -> &'static str {
         Operation::Regenerate { .. } => "regenerate_session",
         Operation::Update { .. } => "update_session",
         Operation::List { .. } => "list_sessions",
+        Operation::ListUsers { .. } => "list_users",
         Operation::Destroy { .. } | Operation::DestroyByHandle { .. } => "destroy_session",
         Operation::DestroyUser { .. } => "destroy_user_sessions",
         Operation::DestroyAll => "destroy_all_sessions",

@@ -258,7 +258,9 @@ fn may_answer(request: &Result<Request<'_>, wire::Error>, kind: &str) -> bool {
         ],
         Operation::Regenerate { .. } => &["session_regenerated", "session_invalid", "error"],
         Operation::Update { .. } => &["session_updated", "session_invalid", "error"],
-        Operation::List { .. } => &["session_list"],
+        // A cursor may be none of a list.
+        Operation::List { .. } => &["session_list", "error"],
+        Operation::ListUsers { .. } => &["user_list", "error"],
         Operation::Destroy { .. } | Operation::DestroyByHandle { .. } => &["session_destroyed"],
         Operation::DestroyUser { .. } => &["user_sessions_destroyed", "session_invalid"],
         Operation::DestroyAll => &["all_sessions_destroyed"],

@@ -58,6 +58,7 @@ fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {
             data: maybe(bytes, few)?,
             binding: maybe(bytes, few)?,
             new_binding: maybe(bytes, few)?,
+            user: maybe(bytes, user)?,
         },
         8 => Step::Update {
             id: choice(bytes)?,
@@ -69,6 +70,9 @@ fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {
             user: user(bytes)?,
             id: maybe(bytes, choice)?,
             limit: maybe(bytes, |bytes| bytes.int_in_range(1..=4))?,
+            newest: maybe(bytes, Unstructured::arbitrary)?,
+            cursor: maybe(bytes, choice)?,
+            data: maybe(bytes, Unstructured::arbitrary)?,
         },
         10 => Step::Destroy { id: choice(bytes)? },
         11 => Step::DestroyByHandle {
@@ -81,6 +85,7 @@ fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {
         },
         13 => match bytes.int_in_range(0..=7_u8)? {
             0 => Step::DestroyAll,
+            1 => Step::ListUsers,
             _ => Step::Stats,
         },
         14 => Step::Wait(bytes.int_in_range(1..=4000)?),

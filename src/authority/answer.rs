@@ -1,8 +1,9 @@
 //! The types in which an authority answers a Rust program.
 
 use crate::id::SessionId;
+use crate::limits::CURSOR_MUST_BE;
 use crate::session::{Handle, Lifetime, Timestamp};
-use crate::store::{Conflict, Detail, Outcome, Outcomes, Refusal, StoreError};
+use crate::store::{Conflict, Cursor, Detail, Outcome, Outcomes, Refusal, StoreError, Text};
 
 /// A new session. Not `Debug`, because it holds the id:
 ///
@@ -57,10 +58,30 @@ impl Validation {
 /// A list of a user's sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionList {
-    /// The sessions, the oldest first.
+    /// The sessions, in the order that the request asked for.
     pub sessions: Vec<ListedSession>,
-    /// Whether the limit left some sessions out.
-    pub more: bool,
+    /// If more sessions follow: the cursor that continues the list, as
+    /// [`ListOptions::after`](crate::store::ListOptions::after).
+    pub next: Option<Cursor>,
+}
+
+/// A list of users who have live sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserList {
+    /// The users, in an order that the store chooses.
+    pub users: Vec<ListedUser>,
+    /// If more users may follow: the cursor that continues the list, as
+    /// [`ListUsersOptions::after`](crate::store::ListUsersOptions::after).
+    pub next: Option<Cursor>,
+}
+
+/// A user in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedUser {
+    /// The user's name.
+    pub user: String,
+    /// How many live sessions the user has.
+    pub sessions: u64,
 }
 
 /// A session in a list.
@@ -233,7 +254,7 @@ impl Answer for bool {
 
 impl Answer for SessionList {
     fn read(answered: Answered<'_>) -> Result<Self, Error> {
-        let Outcome::Sessions { listed, more } = answered.outcome()? else {
+        let Outcome::Sessions { listed, next } = answered.outcome()? else {
             unexpected();
         };
         let text = |text| answered.outcomes.text(text).to_owned();
@@ -246,7 +267,24 @@ impl Answer for SessionList {
         });
         Ok(Self {
             sessions: sessions.collect(),
-            more: *more,
+            next: answered.cursor(next.as_ref()),
+        })
+    }
+}
+
+impl Answer for UserList {
+    fn read(answered: Answered<'_>) -> Result<Self, Error> {
+        let Outcome::Users { listed, next } = answered.outcome()? else {
+            unexpected();
+        };
+        let users = answered.outcomes.users(listed).iter();
+        let users = users.map(|listed| ListedUser {
+            user: answered.outcomes.text(&listed.user).to_owned(),
+            sessions: listed.sessions,
+        });
+        Ok(Self {
+            users: users.collect(),
+            next: answered.cursor(next.as_ref()),
         })
     }
 }
@@ -291,9 +329,16 @@ impl<'r> Answered<'r> {
         match self.outcome {
             Ok(Outcome::Refused(refusal)) => Err((*refusal).into()),
             Ok(Outcome::Conflict(conflict)) => Err((*conflict).into()),
+            Ok(Outcome::UnknownCursor) => Err(Error::invalid("after", CURSOR_MUST_BE.to_owned())),
             Ok(outcome) => Ok(outcome),
             Err(error) => Err(error.clone().into()),
         }
+    }
+}
+
+impl Answered<'_> {
+    fn cursor(&self, text: Option<&Text>) -> Option<Cursor> {
+        text.and_then(|text| Cursor::parse(self.outcomes.text(text)))
     }
 }
 

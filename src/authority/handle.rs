@@ -11,11 +11,13 @@ use std::{io, iter, thread};
 use tokio::sync::oneshot;
 
 use super::SessionAuthority;
-use super::answer::{Answer, Answered, Created, Error, SessionList, Stats, Validation};
+use super::answer::{Answer, Answered, Created, Error, SessionList, Stats, UserList, Validation};
 use super::request::{self, Request};
 use crate::id::SessionId;
 use crate::session::Policy;
-use crate::store::{Changes, Conditions, CreateOptions, Operation, UpdateConditions};
+use crate::store::{
+    Changes, Conditions, CreateOptions, ListOptions, ListUsersOptions, Operation, UpdateConditions,
+};
 
 /// The largest number of operations in a batch. Under a flood of requests, the first one must not wait for all others.
 const MAX_BATCH: usize = 1024;
@@ -169,9 +171,23 @@ impl AuthorityHandle {
         &self,
         user: impl Into<String>,
         own_id: Option<&str>,
-        limit: usize,
     ) -> Result<SessionList, Error> {
-        self.ask(request::list(user.into(), own_id, limit)).await
+        self.list_with(user, own_id, ListOptions::default()).await
+    }
+
+    /// See [`SessionAuthority::list_with`].
+    pub async fn list_with(
+        &self,
+        user: impl Into<String>,
+        own_id: Option<&str>,
+        options: ListOptions,
+    ) -> Result<SessionList, Error> {
+        self.ask(request::list(user.into(), own_id, options)).await
+    }
+
+    /// See [`SessionAuthority::list_users`].
+    pub async fn list_users(&self, options: ListUsersOptions) -> Result<UserList, Error> {
+        self.ask(request::list_users(options)).await
     }
 
     /// See [`SessionAuthority::destroy`].

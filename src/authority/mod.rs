@@ -17,11 +17,13 @@ use crate::clock::Clock;
 use crate::id::{IdGenerator, SessionId};
 use crate::session::{Policy, SessionKey, Timestamp};
 use crate::store::{
-    Batch, Changes, Conditions, CreateOptions, Operation, Outcome, Outcomes, Store,
-    UpdateConditions,
+    Batch, Changes, Conditions, CreateOptions, ListOptions, ListUsersOptions, Operation, Outcome,
+    Outcomes, Store, UpdateConditions,
 };
 
-pub use answer::{Created, Error, ListedSession, SessionList, Stats, Validation};
+pub use answer::{
+    Created, Error, ListedSession, ListedUser, SessionList, Stats, UserList, Validation,
+};
 pub use builder::{BuildError, Builder};
 #[cfg(feature = "async")]
 pub use handle::AuthorityHandle;
@@ -126,15 +128,50 @@ impl SessionAuthority {
         self.ask(request::update(id, data, conditions))
     }
 
-    /// Lists up to `limit` (1 to 1000) live sessions of `user`, the oldest first. The list marks the session with the
-    /// id `own_id` as the caller's own.
-    pub fn list(
+    /// Lists up to 100 live sessions of `user`, the oldest first. The list marks the session with the id `own_id` as
+    /// the caller's own.
+    pub fn list(&mut self, user: &str, own_id: Option<&str>) -> Result<SessionList, Error> {
+        self.list_with(user, own_id, ListOptions::default())
+    }
+
+    /// Lists sessions of `user` as [`SessionAuthority::list`] does, with these options. Fails with [`Error::Invalid`]
+    /// if the cursor is none of a list of sessions.
+    ///
+    /// ```
+    /// use session_node::SessionAuthority;
+    /// use session_node::store::{ListOptions, ListOrder};
+    ///
+    /// let mut sessions = SessionAuthority::builder().build()?;
+    /// for _ in 0..7 {
+    ///     sessions.create("alice")?;
+    /// }
+    /// let order = ListOrder::NewestFirst;
+    /// let mut options = ListOptions { limit: 3, order, ..ListOptions::default() };
+    /// let mut pages = Vec::new();
+    /// loop {
+    ///     let page = sessions.list_with("alice", None, options.clone())?;
+    ///     pages.push(page.sessions.len());
+    ///     options.after = page.next;
+    ///     if options.after.is_none() {
+    ///         break;
+    ///     }
+    /// }
+    /// assert_eq!(pages, [3, 3, 1]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn list_with(
         &mut self,
         user: &str,
         own_id: Option<&str>,
-        limit: usize,
+        options: ListOptions,
     ) -> Result<SessionList, Error> {
-        self.ask(request::list(user, own_id, limit))
+        self.ask(request::list(user, own_id, options))
+    }
+
+    /// Lists users who have live sessions, for administrators. Fails with [`Error::Invalid`] if the cursor is none of a
+    /// list of users of this store.
+    pub fn list_users(&mut self, options: ListUsersOptions) -> Result<UserList, Error> {
+        self.ask(request::list_users(options))
     }
 
     /// Ends the session with this id, for example at a logout. Returns whether a live session ended.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::answer::Error;
 use crate::limits::{self, MAX_LIST_LIMIT};
 use crate::session::{Handle, Policy, SessionKey};
-use crate::store::{Changes, Conditions, CreateOptions, Operation, UpdateConditions};
+use crate::store::{
+    Changes, Conditions, CreateOptions, ListOptions, ListUsersOptions, Operation, UpdateConditions,
+};
 
 /// A request to an authority, which makes the ids that the request needs.
 pub type Request<'a> = Operation<'a, ()>;
@@ -46,11 +48,21 @@ pub fn update<'a>(
     }
 }
 
-pub fn list<'a>(user: impl Into<Cow<'a, str>>, own_id: Option<&str>, limit: usize) -> Request<'a> {
+pub fn list<'a>(
+    user: impl Into<Cow<'a, str>>,
+    own_id: Option<&str>,
+    options: ListOptions,
+) -> Request<'a> {
     Operation::List {
         user: user.into(),
         caller: own_id.map(SessionKey::of),
-        limit,
+        options: Box::new(options),
+    }
+}
+
+pub fn list_users(options: ListUsersOptions) -> Request<'static> {
+    Operation::ListUsers {
+        options: Box::new(options),
     }
 }
 
@@ -97,7 +109,12 @@ pub fn check<'a>(mut request: Request<'a>, policy: &Policy) -> Result<Request<'a
         Operation::Regenerate {
             changes: Some(changes),
             ..
-        } => check_data(changes.data.as_mut(), policy)?,
+        } => {
+            if let Some(user) = &changes.user {
+                check_user(user, policy)?;
+            }
+            check_data(changes.data.as_mut(), policy)?;
+        }
         Operation::Update {
             data, conditions, ..
         } => {
@@ -110,13 +127,11 @@ pub fn check<'a>(mut request: Request<'a>, policy: &Policy) -> Result<Request<'a
                 return Err(Error::invalid("expected_data", must_be));
             }
         }
-        Operation::List { user, limit, .. } => {
+        Operation::List { user, options, .. } => {
             check_user(user, policy)?;
-            if !(1..=MAX_LIST_LIMIT).contains(limit) {
-                let must_be = format!("from 1 to {MAX_LIST_LIMIT}");
-                return Err(Error::invalid("limit", must_be));
-            }
+            check_list_limit(options.limit)?;
         }
+        Operation::ListUsers { options } => check_list_limit(options.limit)?,
         Operation::DestroyByHandle { user, .. } | Operation::DestroyUser { user, .. } => {
             check_user(user, policy)?;
         }
@@ -136,6 +151,14 @@ fn check_user(user: &str, policy: &Policy) -> Result<(), Error> {
     }
     let must_be = format!("a string of 1 to {max_bytes} bytes");
     Err(Error::invalid("user", must_be))
+}
+
+fn check_list_limit(limit: usize) -> Result<(), Error> {
+    if (1..=MAX_LIST_LIMIT).contains(&limit) {
+        return Ok(());
+    }
+    let must_be = format!("from 1 to {MAX_LIST_LIMIT}");
+    Err(Error::invalid("limit", must_be))
 }
 
 fn check_create(options: &mut CreateOptions<'_>, policy: &Policy) -> Result<(), Error> {

@@ -1,13 +1,13 @@
 //! Encodes a reply as a line of compact JSON.
 
-use super::{ListedSession, Reply, ReplyFormat, ReturnAddress};
+use super::{ListedSession, ListedUser, Reply, ReplyFormat, ReturnAddress};
 use crate::authority::Stats;
 use crate::id::SessionId;
 use crate::session::{Handle, Lifetime, Timestamp};
 use crate::store::Detail;
 
 /// Grows with what clients can ask for, so that a client can refuse a node that would ignore what it asks.
-const PROTOCOL: u64 = 1;
+const PROTOCOL: u64 = 2;
 
 /// Appends a line with `reply`, addressed to the sender of the request, to `out`. Points in time become whole Unix
 /// seconds; remaining times become whole seconds from `now`.
@@ -61,6 +61,7 @@ impl Reply<'_> {
             Reply::ReauthenticationRequired { .. } => r#"{"type":"reauthentication_required""#,
             Reply::SessionUpdated => r#"{"type":"session_updated""#,
             Reply::SessionList { .. } => r#"{"type":"session_list""#,
+            Reply::UserList { .. } => r#"{"type":"user_list""#,
             Reply::SessionDestroyed { .. } => r#"{"type":"session_destroyed""#,
             Reply::UserSessionsDestroyed { .. } => r#"{"type":"user_sessions_destroyed""#,
             Reply::AllSessionsDestroyed { .. } => r#"{"type":"all_sessions_destroyed""#,
@@ -99,9 +100,13 @@ fn put_fields(out: &mut Vec<u8>, reply: &Reply<'_>, now: Timestamp) {
             put_string(out, user_id);
             put_count(out, r#","auth_age":"#, *auth_age);
         }
-        Reply::SessionList { sessions, more } => {
+        Reply::SessionList { sessions, next } => {
             put_sessions(out, sessions);
-            put(out, if *more { r#","more":true"# } else { "" });
+            put_next(out, *next);
+        }
+        Reply::UserList { users, next } => {
+            put_users(out, users);
+            put_next(out, *next);
         }
         Reply::UserSessionsDestroyed { count } | Reply::AllSessionsDestroyed { count } => {
             put_count(out, r#","count":"#, *count);
@@ -140,6 +145,27 @@ fn put_sessions(out: &mut Vec<u8>, sessions: &[ListedSession<'_>]) {
         put(out, "}");
     }
     put(out, "]");
+}
+
+fn put_users(out: &mut Vec<u8>, users: &[ListedUser<'_>]) {
+    put(out, r#","users":["#);
+    for (number, listed) in users.iter().enumerate() {
+        put(out, if number == 0 { "{" } else { ",{" });
+        put(out, r#""user_id":"#);
+        put_string(out, listed.user_id);
+        put_count(out, r#","sessions":"#, listed.sessions);
+        put(out, "}");
+    }
+    put(out, "]");
+}
+
+/// Appends the cursor of a list that goes on.
+fn put_next(out: &mut Vec<u8>, next: Option<&str>) {
+    if let Some(cursor) = next {
+        put(out, r#","more":true,"cursor":""#);
+        put(out, cursor);
+        put(out, "\"");
+    }
 }
 
 fn put_times(out: &mut Vec<u8>, handle: &Handle, lifetime: &Lifetime) {

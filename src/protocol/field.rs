@@ -157,6 +157,8 @@ fields! {
     new_binding: "new_binding",
     expected_data: "expected_data",
     max_sessions_per_user: "max_sessions_per_user",
+    order: "order",
+    cursor: "cursor",
 }
 
 impl<'a> Fields<'a> {

@@ -10,10 +10,13 @@ use super::field::{BodyIs, Field, Fields, MessageFields};
 use super::{Envelope, Error, ErrorCode, Incoming, Message, Request, ReturnAddress};
 use crate::limits::{self, DEFAULT_LIST_LIMIT, MAX_LIST_LIMIT, MAX_STRING_BYTES, compact, is_text};
 use crate::session::{Binding, Handle, Policy, SessionKey};
-use crate::store::{Changes, Conditions, CreateOptions, Operation, UpdateConditions};
+use crate::store::{
+    Changes, Conditions, CreateOptions, Cursor, ListOptions, ListOrder, ListUsersOptions,
+    Operation, UpdateConditions,
+};
 
 /// The types of request that [`read_request`] knows, with their fields. All requests also know `type` and `msg_id`.
-pub(super) const REQUESTS: [(&str, &[&str]); 11] = [
+pub(super) const REQUESTS: [(&str, &[&str]); 12] = [
     (
         "create_session",
         &[
@@ -35,6 +38,7 @@ pub(super) const REQUESTS: [(&str, &[&str]); 11] = [
         &[
             "old_session_id",
             "reauthenticated",
+            "user_id",
             "data",
             "binding",
             "new_binding",
@@ -45,7 +49,11 @@ pub(super) const REQUESTS: [(&str, &[&str]); 11] = [
         "update_session",
         &["session_id", "data", "binding", "expected_data", "detail"],
     ),
-    ("list_sessions", &["user_id", "session_id", "limit"]),
+    (
+        "list_sessions",
+        &["user_id", "session_id", "limit", "order", "cursor", "data"],
+    ),
+    ("list_users", &["limit", "cursor"]),
     (
         "destroy_session",
         &["session_id", "user_id", "handle", "detail"],
@@ -144,6 +152,7 @@ fn read_rare<'a>(kind: &str, body: &Fields<'a>, policy: &Policy) -> Result<Reque
     let operation = match kind {
         "update_session" => read_update(body, policy)?,
         "list_sessions" => read_list(body, policy)?,
+        "list_users" => read_list_users(body)?,
         "destroy_session" => read_destroy(body, policy)?,
         "destroy_user_sessions" => Operation::DestroyUser {
             user: user(body.user_id, "destroy_user_sessions: user_id", policy)?,
@@ -230,6 +239,7 @@ fn read_create_options<'a>(
 fn read_changes<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Option<Box<Changes<'a>>>, Error> {
     if are_absent(&[
         body.reauthenticated,
+        body.user_id,
         body.data,
         body.binding,
         body.new_binding,
@@ -240,6 +250,9 @@ fn read_changes<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Option<Box<Cha
     let reauthenticated = "regenerate_session: reauthenticated";
     Ok(Some(Box::new(Changes {
         reauthenticated: optional_boolean(body.reauthenticated, reauthenticated)? == Some(true),
+        user: optional(body.user_id, |field| {
+            user(field, "regenerate_session: user_id", policy)
+        })?,
         data: optional_data(body.data, "regenerate_session: data", policy)?,
         binding: optional_binding(body.binding, "regenerate_session: binding")?,
         detail: detail(body, "regenerate_session: detail")?,
@@ -278,15 +291,51 @@ fn expected_data(field: Field<'_>) -> Result<Option<Cow<'_, str>>, Error> {
 }
 
 fn read_list<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Operation<'a, ()>, Error> {
-    let most = MAX_LIST_LIMIT as u64;
-    let limit = optional_natural(body.limit, "list_sessions: limit", 1..=most)?;
-    let limit = limit.map(|limit| usize::try_from(limit).expect("the limit is small"));
     Ok(Operation::List {
         user: user(body.user_id, "list_sessions: user_id", policy)?,
         caller: optional(body.session_id, |field| {
             key(field, "list_sessions: session_id")
         })?,
-        limit: limit.unwrap_or(DEFAULT_LIST_LIMIT),
+        options: Box::new(ListOptions {
+            limit: list_limit(body, "list_sessions: limit")?,
+            order: optional(body.order, list_order)?.unwrap_or_default(),
+            after: cursor(body, "list_sessions: cursor")?,
+            without_data: optional_boolean(body.data, "list_sessions: data")? == Some(false),
+        }),
+    })
+}
+
+fn read_list_users(body: &Fields<'_>) -> Result<Operation<'static, ()>, Error> {
+    Ok(Operation::ListUsers {
+        options: Box::new(ListUsersOptions {
+            limit: list_limit(body, "list_users: limit")?,
+            after: cursor(body, "list_users: cursor")?,
+        }),
+    })
+}
+
+fn list_limit(body: &Fields<'_>, name: &str) -> Result<usize, Error> {
+    let limit = optional_natural(body.limit, name, 1..=MAX_LIST_LIMIT as u64)?;
+    let limit = limit.map(|limit| usize::try_from(limit).expect("the limit is small"));
+    Ok(limit.unwrap_or(DEFAULT_LIST_LIMIT))
+}
+
+fn list_order(field: Field<'_>) -> Result<ListOrder, Error> {
+    match field.string().as_deref() {
+        Some("oldest") => Ok(ListOrder::OldestFirst),
+        Some("newest") => Ok(ListOrder::NewestFirst),
+        _ => Err(must_be(
+            field,
+            "list_sessions: order",
+            r#""oldest" or "newest""#,
+        )),
+    }
+}
+
+fn cursor(body: &Fields<'_>, name: &str) -> Result<Option<Cursor>, Error> {
+    optional(body.cursor, |field| {
+        let cursor = field.string().and_then(|text| Cursor::parse(&text));
+        cursor.ok_or_else(|| must_be(field, name, limits::CURSOR_MUST_BE))
     })
 }
 

@@ -136,10 +136,17 @@ pub enum Reply<'a> {
     SessionUpdated,
     /// The sessions of a user.
     SessionList {
-        /// The sessions, the oldest first.
+        /// The sessions, in the order that the request asked for.
         sessions: Vec<ListedSession<'a>>,
-        /// Whether the limit left some sessions out.
-        more: bool,
+        /// If more sessions follow: the cursor that continues the list.
+        next: Option<&'a str>,
+    },
+    /// The users.
+    UserList {
+        /// Users who have live sessions.
+        users: Vec<ListedUser<'a>>,
+        /// If more users may follow: the cursor that continues the list.
+        next: Option<&'a str>,
     },
     /// The session has ended, or no such session was live.
     SessionDestroyed {
@@ -172,6 +179,14 @@ pub struct ListedSession<'a> {
     pub data: Option<&'a str>,
     /// Whether the session is the caller's own.
     pub is_current: bool,
+}
+
+/// A user in a list.
+pub struct ListedUser<'a> {
+    /// The user's name.
+    pub user_id: &'a str,
+    /// How many live sessions the user has.
+    pub sessions: u64,
 }
 
 /// Why a request failed or was refused: a code for programs and a text for people.

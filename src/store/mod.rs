@@ -30,7 +30,8 @@
 //!
 //! - `Validate` requires a live session, then the right binding, then a recent authentication. So nobody without the
 //!   binding learns that the session is live.
-//! - `Regenerate` requires a live session, then the right binding, then that the key is the session's present one.
+//! - `Regenerate` requires a live session, then the right binding, then that the key is the session's present one, then
+//!   memory. If it gives the session to another user, it also requires room under that user's limit.
 //! - `Update` requires a live session, then the right binding, then the expected data.
 //! - `DestroyUser` requires that the key to spare names a live session of the user. Otherwise it ends nothing.
 //! - `Create` requires memory, then room under the user's limit, then room under the limit of all. A create that evicts
@@ -57,21 +58,26 @@
 //! | `Validate` | `Validated` or `Invalid`; none for `ReauthenticationRequired` |
 //! | `Create` | `Evicted` for each session that makes room, then `Created`; or `Rejected` if a limit refuses it |
 //! | `Regenerate` | `Regenerated` or `Invalid`; none for `Conflict` |
+//! | `Regenerate` for another user | as `Create`, with `Regenerated` for `Created`; or `Invalid`; none for `Conflict` |
 //! | `Update` | `Invalid`, or none |
 //! | `Destroy`, `DestroyByHandle`, `DestroyUser` | `Destroyed` for each session, with the reason; or `Invalid` |
 //! | `DestroyAll` | `AllDestroyed` once, with the count |
 //!
 //! ## A server that nodes share
 //!
-//! On Redis, only the server can decide for all nodes. A store on such a server differs in four ways:
+//! On Redis, only the server can decide for all nodes. A store on such a server differs in six ways:
 //!
 //! - The server's clock decides. The store ignores `now`.
 //! - `DestroyAll` ends sessions user by user.
+//! - A `Regenerate` that gives the session to another user first ends it at the one, then begins it at the other. If
+//!   the node stops in between, the session has ended.
+//! - `ListUsers` may list a user twice whom the server's table of keys moves meanwhile.
 //! - Nobody counts the sessions of all nodes. So the store ignores [`Policy::max_sessions`], refuses no create as
 //!   [`Refusal::Full`], and omits the numbers of sessions and users from `Stats`.
 //! - A create under the key of another session replaces that session only if both belong to the same user. Keys are
 //!   random, so no node ever makes one twice.
 
+mod cursor;
 mod memory;
 mod operation;
 mod outcome;
@@ -85,11 +91,15 @@ mod sqlite;
 use crate::session::Timestamp;
 
 pub use crate::session::Policy;
+pub use cursor::Cursor;
 pub use memory::MemoryStore;
-pub use operation::{Batch, Changes, Conditions, CreateOptions, Operation, UpdateConditions};
+pub use operation::{
+    Batch, Changes, Conditions, CreateOptions, ListOptions, ListOrder, ListUsersOptions, Operation,
+    UpdateConditions,
+};
 pub use outcome::{
-    Conflict, Detail, Event, EventKind, Listed, Mark, Outcome, Outcomes, Reason, Record, Refusal,
-    StoreError, Text,
+    Conflict, Detail, Event, EventKind, Listed, ListedUser, Mark, Outcome, Outcomes, Reason,
+    Record, Refusal, StoreError, Text,
 };
 #[cfg(feature = "redis")]
 pub use redis::{RedisConnectError, RedisOptions, RedisStore, RedisUrl, RedisUrlError};

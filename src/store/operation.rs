@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use super::Cursor;
+use crate::limits::DEFAULT_LIST_LIMIT;
 use crate::session::{Binding, Handle, Lifetime, Policy, SessionKey, Timestamp};
 
 /// Operations that a store applies in order, at one time and under one policy.
@@ -47,11 +49,12 @@ pub enum Operation<'a, New = SessionKey> {
         /// Further conditions that the session must meet.
         conditions: Option<Box<Conditions>>,
     },
-    /// Give a session a new key and retire its present key, in one step: at any time, the session has
-    /// exactly one present key. Everything else stays, unless `changes` says otherwise. Counts as a use of the session.
-    /// The outcome is [`Outcome::Regenerated`](super::Outcome::Regenerated),
-    /// [`Outcome::Invalid`](super::Outcome::Invalid) or, if the key is a retired one within its grace period,
-    /// [`Outcome::Conflict`](super::Outcome::Conflict).
+    /// Give a session a new key and retire its present key, in one step: at any time, the session has exactly one
+    /// present key. Everything else stays, unless `changes` says otherwise. Counts as a use of the session. The outcome
+    /// is [`Outcome::Regenerated`](super::Outcome::Regenerated), [`Outcome::Invalid`](super::Outcome::Invalid),
+    /// [`Outcome::Conflict`](super::Outcome::Conflict) if the key is a retired one within its grace period, or
+    /// [`Outcome::Refused`](super::Outcome::Refused) if the session is to become another user's and that user's limit
+    /// refuses it.
     Regenerate {
         /// The presented key.
         old: SessionKey,
@@ -70,14 +73,21 @@ pub enum Operation<'a, New = SessionKey> {
         /// Further conditions that the session must meet.
         conditions: Option<Box<UpdateConditions<'a>>>,
     },
-    /// List a user's live sessions, the oldest first. The outcome is [`Outcome::Sessions`](super::Outcome::Sessions).
+    /// List a user's live sessions, in the order in which they became the user's. The outcome is
+    /// [`Outcome::Sessions`](super::Outcome::Sessions) or [`Outcome::UnknownCursor`](super::Outcome::UnknownCursor).
     List {
         /// The user's name.
         user: Cow<'a, str>,
         /// The key that the caller presented as their own. The list marks its session.
         caller: Option<SessionKey>,
-        /// The largest number of sessions to list.
-        limit: usize,
+        /// Which part of the list to show, and how.
+        options: Box<ListOptions>,
+    },
+    /// List the users who have live sessions, in an order that the store chooses. The outcome is
+    /// [`Outcome::Users`](super::Outcome::Users) or [`Outcome::UnknownCursor`](super::Outcome::UnknownCursor).
+    ListUsers {
+        /// Which part of the list to show.
+        options: Box<ListUsersOptions>,
     },
     /// End a session. The outcome is [`Outcome::Destroyed`](super::Outcome::Destroyed), even if no live session had the
     /// key.
@@ -139,12 +149,13 @@ impl<'a, New> Operation<'a, New> {
             Self::List {
                 user,
                 caller,
-                limit,
+                options,
             } => Operation::List {
                 user,
                 caller,
-                limit,
+                options,
             },
+            Self::ListUsers { options } => Operation::ListUsers { options },
             Self::Destroy { key, detail } => Operation::Destroy { key, detail },
             Self::DestroyByHandle {
                 user,
@@ -169,7 +180,11 @@ impl<'a, New> Operation<'a, New> {
             Self::Regenerate { changes, .. } => changes.as_ref().is_some_and(|it| it.detail),
             Self::Update { conditions, .. } => conditions.as_ref().is_some_and(|it| it.detail),
             Self::Destroy { detail, .. } | Self::DestroyByHandle { detail, .. } => *detail,
-            Self::List { .. } | Self::DestroyUser { .. } | Self::DestroyAll | Self::Stats => false,
+            Self::List { .. }
+            | Self::ListUsers { .. }
+            | Self::DestroyUser { .. }
+            | Self::DestroyAll
+            | Self::Stats => false,
         }
     }
 
@@ -177,7 +192,7 @@ impl<'a, New> Operation<'a, New> {
     pub fn only_reads(&self) -> bool {
         matches!(
             self,
-            Self::Validate { .. } | Self::List { .. } | Self::Stats
+            Self::Validate { .. } | Self::List { .. } | Self::ListUsers { .. } | Self::Stats
         )
     }
 }
@@ -261,6 +276,10 @@ pub struct UpdateConditions<'a> {
 pub struct Changes<'a> {
     /// Whether the user has just authenticated again. If so, the lifetime restarts.
     pub reauthenticated: bool,
+    /// The user who has just authenticated, and to whom the session belongs from now on: the log-in of a visitor, whose
+    /// data the session keeps. The lifetime restarts. If the session belonged to another user, all its earlier keys are
+    /// forgotten, so that nobody who knew one is logged in with it (OWASP: session fixation).
+    pub user: Option<Cow<'a, str>>,
     /// The presented binding. A bound session is regenerated only with its own binding.
     pub binding: Option<Binding>,
     /// The session's new binding. `None` keeps the binding.
@@ -269,4 +288,66 @@ pub struct Changes<'a> {
     pub data: Option<Cow<'a, str>>,
     /// Whether [`Outcomes::detail`](super::Outcomes::detail) is to tell the session's times.
     pub detail: bool,
+}
+
+/// Which part of a user's list of sessions to show, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListOptions {
+    /// The largest number of sessions to list: from 1 to 1000.
+    pub limit: usize,
+    /// Where the list begins.
+    pub order: ListOrder,
+    /// The cursor of the page before, which had the same order. `None` begins the list.
+    pub after: Option<Cursor>,
+    /// Whether to leave out the sessions' data.
+    pub without_data: bool,
+}
+
+impl Default for ListOptions {
+    fn default() -> Self {
+        Self {
+            limit: DEFAULT_LIST_LIMIT,
+            order: ListOrder::default(),
+            after: None,
+            without_data: false,
+        }
+    }
+}
+
+/// Which session of a user comes first in a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListOrder {
+    /// The session that became the user's first.
+    #[default]
+    OldestFirst,
+    /// The session that became the user's last.
+    NewestFirst,
+}
+
+impl ListOrder {
+    /// Whether a list in this order that goes on after the place `after` shows a session at `place`.
+    pub fn is_beyond(self, after: Option<u128>, place: u128) -> bool {
+        after.is_none_or(|after| match self {
+            Self::OldestFirst => place > after,
+            Self::NewestFirst => place < after,
+        })
+    }
+}
+
+/// Which part of the list of users to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListUsersOptions {
+    /// The largest number of users to list: from 1 to 1000.
+    pub limit: usize,
+    /// The cursor of the page before. `None` begins the list.
+    pub after: Option<Cursor>,
+}
+
+impl Default for ListUsersOptions {
+    fn default() -> Self {
+        Self {
+            limit: DEFAULT_LIST_LIMIT,
+            after: None,
+        }
+    }
 }

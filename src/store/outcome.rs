@@ -39,9 +39,18 @@ pub enum Outcome {
     Sessions {
         /// The place of the sessions; [`Outcomes::listed`] reads them.
         listed: Range<usize>,
-        /// Whether the limit left some sessions out.
-        more: bool,
+        /// If more sessions follow: the text of the [`Cursor`](super::Cursor) that continues the list.
+        next: Option<Text>,
     },
+    /// Users who have live sessions.
+    Users {
+        /// The place of the users; [`Outcomes::users`] reads them.
+        listed: Range<usize>,
+        /// If more users may follow: the text of the [`Cursor`](super::Cursor) that continues the list.
+        next: Option<Text>,
+    },
+    /// The cursor was made by another store, or for another kind of list.
+    UnknownCursor,
     /// No live session has this key or handle.
     Destroyed {
         /// Whether one ended by this.
@@ -109,6 +118,15 @@ pub struct Listed {
     pub data: Option<Text>,
     /// Whether the session is the caller's own.
     pub is_current: bool,
+}
+
+/// A user in a list.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ListedUser {
+    /// The user's name.
+    pub user: Text,
+    /// How many live sessions the user has.
+    pub sessions: u64,
 }
 
 /// Something that happened to a session, for the audit.
@@ -206,6 +224,7 @@ pub struct Outcomes {
     all: Vec<Result<Outcome, StoreError>>,
     texts: String,
     listed: Vec<Listed>,
+    users: Vec<ListedUser>,
     record: Record,
     events: Vec<Event>,
     /// Each with the place of its operation, in the order of the operations.
@@ -227,6 +246,7 @@ pub struct Mark {
     outcomes: usize,
     texts: usize,
     listed: usize,
+    users: usize,
     events: usize,
     details: usize,
 }
@@ -254,6 +274,7 @@ impl Outcomes {
         self.all.clear();
         self.texts.clear();
         self.listed.clear();
+        self.users.clear();
         self.events.clear();
         self.details.clear();
     }
@@ -264,6 +285,7 @@ impl Outcomes {
             outcomes: self.all.len(),
             texts: self.texts.len(),
             listed: self.listed.len(),
+            users: self.users.len(),
             events: self.events.len(),
             details: self.details.len(),
         }
@@ -274,6 +296,7 @@ impl Outcomes {
         self.all.truncate(mark.outcomes);
         self.texts.truncate(mark.texts);
         self.listed.truncate(mark.listed);
+        self.users.truncate(mark.users);
         self.events.truncate(mark.events);
         self.details.truncate(mark.details);
     }
@@ -323,6 +346,21 @@ impl Outcomes {
     /// The sessions of a list.
     pub fn listed(&self, range: &Range<usize>) -> &[Listed] {
         &self.listed[range.clone()]
+    }
+
+    /// Keeps a user for a list that will be pushed. [`Outcome::Users`] refers to a range of kept users.
+    pub fn push_user(&mut self, user: ListedUser) {
+        self.users.push(user);
+    }
+
+    /// How many users were kept so far: where the next list begins.
+    pub fn users_len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// The users of a list.
+    pub fn users(&self, range: &Range<usize>) -> &[ListedUser] {
+        &self.users[range.clone()]
     }
 
     /// Notes an event of the operation whose outcome comes next. `of` returns the user's name and the session's handle;

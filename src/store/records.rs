@@ -1,6 +1,12 @@
 //! What a store in Rust implements so that the [rules](super::rules) can act on its sessions.
 
+use std::collections::BTreeSet;
+
+use super::{Cursor, ListOrder};
 use crate::session::{Binding, Lifetime, SessionKey, Timestamp};
+
+/// No session lives longer.
+const END_OF_TIME: Timestamp = Timestamp::from_millis(u64::MAX);
 
 /// How many sessions the default of [`Records::remove_all`] holds at a time.
 const REMOVED_AT_A_TIME: usize = 256;
@@ -23,20 +29,66 @@ pub trait Records {
     /// Finds the session that has this key now or had it earlier.
     fn find(&mut self, key: &SessionKey) -> Result<Option<Found<Self::Record>>, Self::Error>;
 
-    /// Lists up to `at_most` sessions of a user in the order of their creation, starting after `after`.
+    /// Lists up to `at_most` sessions of a user in this order, starting beyond the place `after`. A session that was
+    /// there may have ended; the list goes on from its place all the same.
+    ///
+    /// The default reads all sessions each time.
     fn of_user(
         &mut self,
         user: &str,
-        after: Option<&Self::Record>,
+        after: Option<u128>,
+        order: ListOrder,
         at_most: usize,
-    ) -> Result<Vec<Self::Record>, Self::Error>;
+    ) -> Result<Vec<Self::Record>, Self::Error> {
+        let mut all = self.due(END_OF_TIME, usize::MAX)?;
+        all.retain(|record| {
+            self.session(record).user == user && order.is_beyond(after, self.place(record))
+        });
+        all.sort_by_key(|record| self.place(record));
+        if order == ListOrder::NewestFirst {
+            all.reverse();
+        }
+        all.truncate(at_most);
+        Ok(all)
+    }
+
+    /// The place of a session among those of its user: greater than the places of the sessions that became the user's
+    /// before it. It changes only when the session becomes another user's.
+    fn place(&self, record: &Self::Record) -> u128;
+
+    /// Lists up to `at_most` users who have sessions, starting after `after`, in an order that stays the same for users
+    /// who stay. Each comes with the cursor that continues the list after them. Returns `None` if the store does not
+    /// understand `after`.
+    ///
+    /// The default reads all sessions each time, and sorts the users by name.
+    fn users(
+        &mut self,
+        after: Option<&Cursor>,
+        at_most: usize,
+    ) -> Result<Option<Vec<(String, Cursor)>>, Self::Error> {
+        let all = self.due(END_OF_TIME, usize::MAX)?;
+        let names: BTreeSet<_> = all.iter().map(|record| self.session(record).user).collect();
+        let is_next = |name: &&&str| after.is_none_or(|after| name.as_bytes() > after.as_bytes());
+        let with_cursor = |name: &&str| ((*name).to_owned(), Cursor::from_bytes(*name));
+        let users = names.iter().filter(is_next).take(at_most);
+        Ok(Some(users.map(with_cursor).collect()))
+    }
 
     /// Lists up to `at_most` sessions that may have expired by `by`. The list may omit a session that expired within
     /// the present second, but none that expired earlier.
     fn due(&mut self, by: Timestamp, at_most: usize) -> Result<Vec<Self::Record>, Self::Error>;
 
     /// Counts the sessions and their users. Expired sessions count until they are removed.
-    fn totals(&mut self) -> Result<Totals, Self::Error>;
+    ///
+    /// The default reads all sessions each time.
+    fn totals(&mut self) -> Result<Totals, Self::Error> {
+        let all = self.due(END_OF_TIME, usize::MAX)?;
+        let users: BTreeSet<_> = all.iter().map(|record| self.session(record).user).collect();
+        Ok(Totals {
+            sessions: all.len() as u64,
+            users: users.len() as u64,
+        })
+    }
 
     /// Reads a session.
     fn session<'r>(&'r self, record: &'r Self::Record) -> Session<'r>;
@@ -57,11 +109,13 @@ pub trait Records {
             data: None,
             binding: None,
             new_key: None,
+            user: None,
         };
         self.change(record, &change)
     }
 
-    /// Changes a session.
+    /// Changes a session. If the change gives it to another user, the record no longer tells the session's user and
+    /// place.
     fn change(&mut self, record: &Self::Record, change: &Change<'_>) -> Result<(), Self::Error>;
 
     /// Forgets a session's retired keys, oldest first, until `is_enough` returns true. `is_enough` receives the time
@@ -84,9 +138,8 @@ pub trait Records {
 
     /// Removes all sessions.
     fn remove_all(&mut self) -> Result<(), Self::Error> {
-        let end_of_time = Timestamp::from_millis(u64::MAX);
         loop {
-            let all = self.due(end_of_time, REMOVED_AT_A_TIME)?;
+            let all = self.due(END_OF_TIME, REMOVED_AT_A_TIME)?;
             if all.is_empty() {
                 return Ok(());
             }
@@ -158,6 +211,9 @@ pub struct Change<'a> {
     pub binding: Option<&'a Binding>,
     /// The new key, or `None` to keep the present key.
     pub new_key: Option<NewKey>,
+    /// The user to whom the session belongs from now on, as the last of that user's sessions, or `None` to keep the
+    /// present user.
+    pub user: Option<&'a str>,
 }
 
 /// A key that replaces a session's present key.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::session::{Binding, Handle, Lifetime, SessionKey, Timestamp};
 use crate::store::{
-    Batch, Changes, Conditions, Conflict, CreateOptions, Detail, EventKind, Operation, Outcome,
-    Outcomes, Policy, Record, Refusal, Store, UpdateConditions,
+    Batch, Changes, Conditions, Conflict, CreateOptions, Cursor, Detail, EventKind, ListOptions,
+    ListUsersOptions, ListedUser, Operation, Outcome, Outcomes, Policy, Record, Refusal, Store,
+    Text, UpdateConditions,
 };
 
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_250);
@@ -23,7 +24,15 @@ pub enum Seen {
     Invalid,
     Regenerated,
     Updated,
-    Sessions { shown: Vec<Shown>, more: bool },
+    Sessions {
+        shown: Vec<Shown>,
+        more: bool,
+    },
+    Users {
+        users: Vec<(String, u64)>,
+        more: bool,
+    },
+    UnknownCursor,
     Destroyed,
     DestroyedMany(u64),
     Full,
@@ -145,6 +154,49 @@ impl<S: Store> Bench<S> {
         }
     }
 
+    /// Lists one page of a user's sessions, and returns the cursor that continues the list.
+    pub fn page(&mut self, user: &str, options: ListOptions) -> (Vec<Handle>, Option<Cursor>) {
+        let outcomes = self.outcomes(Record::Nothing, &[list_page(user, options)]);
+        let [Ok(Outcome::Sessions { listed, next })] = outcomes.all() else {
+            panic!("expected a list");
+        };
+        let handles = outcomes.listed(listed).iter().map(|listed| listed.handle);
+        (
+            handles.collect(),
+            next.as_ref().map(|next| cursor(&outcomes, next)),
+        )
+    }
+
+    /// Lists all users, in pages of `limit`.
+    pub fn users(&mut self, limit: usize) -> Vec<(String, u64)> {
+        let (mut users, mut after) = (Vec::new(), None);
+        loop {
+            let (page, next) = self.user_page(limit, after);
+            users.extend(page);
+            after = next;
+            if after.is_none() {
+                return users;
+            }
+        }
+    }
+
+    /// Lists one page of users, and returns the cursor that continues the list.
+    pub fn user_page(
+        &mut self,
+        limit: usize,
+        after: Option<Cursor>,
+    ) -> (Vec<(String, u64)>, Option<Cursor>) {
+        let outcomes = self.outcomes(Record::Nothing, &[list_users(limit, after)]);
+        let [Ok(Outcome::Users { listed, next })] = outcomes.all() else {
+            panic!("expected a list of users");
+        };
+        let page = outcomes.users(listed);
+        assert!(page.len() <= limit, "{} of {limit}", page.len());
+        let shown = |user: &ListedUser| (outcomes.text(&user.user).to_owned(), user.sessions);
+        let next = next.as_ref().map(|next| cursor(&outcomes, next));
+        (page.iter().map(shown).collect(), next)
+    }
+
     /// Returns the handles of a user's sessions.
     pub fn handles(&mut self, user: &str) -> Vec<Handle> {
         let (shown, _) = self.list(user, None, 1000);
@@ -205,6 +257,10 @@ impl<S: Store> Bench<S> {
     }
 }
 
+fn cursor(outcomes: &Outcomes, text: &Text) -> Cursor {
+    Cursor::parse(outcomes.text(text)).expect("a store gives cursors")
+}
+
 fn see(outcome: &Outcome, outcomes: &Outcomes) -> Seen {
     let text = |text| outcomes.text(text).to_owned();
     match outcome {
@@ -216,7 +272,7 @@ fn see(outcome: &Outcome, outcomes: &Outcomes) -> Seen {
         Outcome::Invalid => Seen::Invalid,
         Outcome::Regenerated => Seen::Regenerated,
         Outcome::Updated => Seen::Updated,
-        Outcome::Sessions { listed, more } => {
+        Outcome::Sessions { listed, next } => {
             let listed = outcomes.listed(listed).iter();
             let shown = listed.map(|listed| Shown {
                 handle: listed.handle,
@@ -225,9 +281,18 @@ fn see(outcome: &Outcome, outcomes: &Outcomes) -> Seen {
             });
             Seen::Sessions {
                 shown: shown.collect(),
-                more: *more,
+                more: next.is_some(),
             }
         }
+        Outcome::Users { listed, next } => {
+            let listed = outcomes.users(listed).iter();
+            let users = listed.map(|listed| (text(&listed.user), listed.sessions));
+            Seen::Users {
+                users: users.collect(),
+                more: next.is_some(),
+            }
+        }
+        Outcome::UnknownCursor => Seen::UnknownCursor,
         Outcome::Destroyed { .. } => Seen::Destroyed,
         Outcome::DestroyedMany { count } => Seen::DestroyedMany(*count),
         Outcome::Conflict(conflict) => Seen::Conflict(*conflict),
@@ -393,8 +458,34 @@ pub fn list<'a>(user: &'a str, caller: Option<&str>, limit: usize) -> Operation<
     Operation::List {
         user: user.into(),
         caller: caller.map(key),
-        limit,
+        options: Box::new(ListOptions {
+            limit,
+            ..ListOptions::default()
+        }),
     }
+}
+
+pub fn list_page(user: &str, options: ListOptions) -> Operation<'_> {
+    Operation::List {
+        user: user.into(),
+        caller: None,
+        options: Box::new(options),
+    }
+}
+
+pub fn list_users(limit: usize, after: Option<Cursor>) -> Operation<'static> {
+    Operation::ListUsers {
+        options: Box::new(ListUsersOptions { limit, after }),
+    }
+}
+
+/// The log-in of a visitor.
+pub fn log_in<'a>(old: &str, new: &str, user: &'a str) -> Operation<'a> {
+    let changes = Changes {
+        user: Some(user.into()),
+        ..Changes::default()
+    };
+    regenerate_as(old, new, changes)
 }
 
 pub fn destroy(id: &str) -> Operation<'static> {

@@ -1,6 +1,6 @@
 //! Tests the contract of a store, with a suite that every store must pass (feature `testing`).
 //!
-//! This line in a test crate makes a module `my_store` of some seventy tests, each of which opens its own store:
+//! This line in a test crate makes a module `my_store` of some ninety tests, each of which opens its own store:
 //!
 //! ```ignore
 //! session_node::store_contract!(my_store, MyStore::new);
@@ -19,6 +19,8 @@ mod events;
 mod exact_time;
 mod life;
 mod limits;
+mod lists;
+mod log_in;
 mod regeneration;
 #[doc(hidden)]
 #[allow(
@@ -81,8 +83,14 @@ macro_rules! contract_of_every_store {
         mod regeneration {
             $crate::tests_of_regeneration!();
         }
+        mod log_in {
+            $crate::tests_of_log_in!();
+        }
         mod ending {
             $crate::tests_of_ending!();
+        }
+        mod lists {
+            $crate::tests_of_lists!();
         }
         mod limits {
             $crate::tests_of_limits!();

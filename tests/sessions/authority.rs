@@ -6,7 +6,8 @@ use session_node::authority::{BuildError, Error, Validation};
 use session_node::clock::ManualClock;
 use session_node::session::{Binding, OnUserLimit, Policy, PolicyError, Timestamp};
 use session_node::store::{
-    Changes, Conditions, Conflict, CreateOptions, MemoryStore, Record, Refusal, UpdateConditions,
+    Changes, Conditions, Conflict, CreateOptions, Cursor, ListOptions, ListUsersOptions,
+    MemoryStore, Record, Refusal, UpdateConditions,
 };
 use session_node::{IdFormat, SessionAuthority};
 
@@ -65,13 +66,25 @@ fn a_session_goes_through_its_life() {
     assert!(!sessions.update(id, "{}").expect("an answer"));
 
     let other = sessions.create("alice").expect("a session").id;
-    let list = sessions.list("alice", Some(new.expose()), 1);
+    let mut options = limit(1);
+    let list = sessions.list_with("alice", Some(new.expose()), options.clone());
     let list = list.expect("a list");
-    assert!(list.more && list.sessions.len() == 1);
+    assert_eq!(list.sessions.len(), 1);
     let shown = &list.sessions[0];
     assert!(shown.is_current);
     assert_eq!(shown.data.as_deref(), Some(r#"{"cart":[1]}"#));
     assert_eq!(shown.lifetime.created_at, START);
+    options.after = list.next;
+    let rest = sessions.list_with("alice", None, options).expect("a list");
+    assert_eq!((rest.sessions.len(), rest.next), (1, None));
+    let all = sessions.list("alice", None).expect("a list").sessions;
+    assert_eq!((all.len(), &all[1]), (2, &rest.sessions[0]));
+    assert_eq!(all[0].handle, shown.handle);
+    let users = sessions.list_users(ListUsersOptions::default());
+    let users = users.expect("a list").users;
+    let alice = ("alice".to_owned(), 2);
+    assert_eq!(users.len(), 1);
+    assert_eq!((users[0].user.clone(), users[0].sessions), alice);
 
     let count = sessions.destroy_user("alice", Some(new.expose()));
     assert_eq!(count.expect("an answer"), Some(1));
@@ -181,13 +194,46 @@ fn whoever_asks_for_detail_gets_the_times_of_the_session() {
     assert!(sessions.destroy(created.id.expose()).expect("an answer"));
 }
 
+fn limit(limit: usize) -> ListOptions {
+    ListOptions {
+        limit,
+        ..ListOptions::default()
+    }
+}
+
+fn as_user(user: &str) -> Changes<'_> {
+    Changes {
+        user: Some(user.into()),
+        ..Changes::default()
+    }
+}
+
+#[test]
+fn a_visitor_logs_in_with_the_data_of_the_visit() {
+    let mut sessions = authority();
+    let visit = sessions.create("visitor-1").expect("a session").id;
+    let cart = r#"{"cart":[1]}"#;
+    assert!(sessions.update(visit.expose(), cart).expect("an answer"));
+    let id = sessions.regenerate_with(visit.expose(), as_user("alice"));
+    let id = id.expect("an answer").expect("the session is live");
+    let valid = sessions.validate(id.expose()).expect("an answer");
+    assert_eq!(valid.user(), Some("alice"));
+    assert!(matches!(valid, Validation::Valid { data, .. } if data.as_deref() == Some(cart)));
+    let visit = sessions.validate(visit.expose()).expect("an answer");
+    assert_eq!(visit, Validation::Invalid);
+}
+
 #[test]
 fn every_argument_keeps_to_the_limits_of_the_wire() {
     let mut sessions = authority();
     let long = "x".repeat(257);
     for user in ["", &long] {
         assert_eq!(refused(sessions.create(user)), "user");
-        assert_eq!(refused(sessions.list(user, None, 10)), "user");
+        assert_eq!(refused(sessions.list(user, None)), "user");
+        assert_eq!(
+            refused(sessions.regenerate_with("x", as_user(user))),
+            "user"
+        );
         assert_eq!(refused(sessions.destroy_user(user, None)), "user");
         assert_eq!(refused(sessions.destroy_by_handle(user, "x")), "user");
     }
@@ -216,10 +262,23 @@ fn every_argument_keeps_to_the_limits_of_the_wire() {
         let created = sessions.create_with("alice", with_ttl(ttl));
         created.expect("both ends of the range are allowed");
     }
-    for limit in [0, 1001] {
-        assert_eq!(refused(sessions.list("alice", None, limit)), "limit");
+    for wrong in [0, 1001] {
+        let list = sessions.list_with("alice", None, limit(wrong));
+        assert_eq!(refused(list), "limit");
+        let (limit, after) = (wrong, None);
+        let users = sessions.list_users(ListUsersOptions { limit, after });
+        assert_eq!(refused(users), "limit");
     }
-    sessions.list("alice", None, 1000).expect("a list");
+    let list = sessions.list_with("alice", None, limit(1000));
+    list.expect("a list");
+    let after = Cursor::parse("none");
+    let options = ListOptions {
+        after: after.clone(),
+        ..ListOptions::default()
+    };
+    assert_eq!(refused(sessions.list_with("alice", None, options)), "after");
+    let users = sessions.list_users(ListUsersOptions { limit: 1, after });
+    assert_eq!(refused(users), "after");
     // None of the refused ones has left anything behind.
     assert_eq!(sessions.stats().expect("counts").created, 3);
 }

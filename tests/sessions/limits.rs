@@ -109,7 +109,7 @@ fn stats_count_what_there_is_and_what_there_was() {
             .to_owned()
             + r#""destroyed":3,"expired":1,"errors":2,"version":""#
             + env!("CARGO_PKG_VERSION")
-            + r#"","protocol":1}"#
+            + r#"","protocol":2}"#
     );
     node.ask(json!({"type": "destroy_user_sessions", "user_id": "alice"}));
     node.ask(json!({"type": "destroy_all_sessions"}));

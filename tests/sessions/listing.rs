@@ -60,7 +60,7 @@ fn the_keys_of_a_list_come_in_the_promised_order() {
         format!(
             r#"{{"type":"session_list","sessions":[{{"handle":"{handle}","created_at":{now},"last_seen_at":{now},"#
         ) + &format!(
-            r#""auth_time":{now},"expires_at":{end},"ends_at":{end},"data":{{}},"current":true}}],"more":true}}"#
+            r#""auth_time":{now},"expires_at":{end},"ends_at":{end},"data":{{}},"current":true}}],"more":true,"cursor":"AAAAAAAAAAAAAAABAAAAAQ"}}"#
         )
     );
 }

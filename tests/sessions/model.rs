@@ -37,16 +37,21 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (id(), rarely(), maybe(0..4_u64), maybe(any::<bool>())).prop_map(
             |(id, binding, max_age, touch)| Step::Validate { id, binding, max_age, touch }
         ),
-        5 => (id(), maybe(any::<bool>()), small(), rarely(), rarely()).prop_map(
-            |(id, reauthenticated, data, binding, new_binding)| Step::Regenerate {
-                id, reauthenticated, data, binding, new_binding
+        5 => (id(), maybe(any::<bool>()), small(), rarely(), rarely(), maybe(user())).prop_map(
+            |(id, reauthenticated, data, binding, new_binding, user)| Step::Regenerate {
+                id, reauthenticated, data, binding, new_binding, user
             }
         ),
         2 => (id(), 0..3_u8, rarely(), maybe(prop::option::of(0..3_u8))).prop_map(
             |(id, data, binding, expected)| Step::Update { id, data, binding, expected }
         ),
-        3 => (user(), some_id(), prop::option::weighted(0.5, 1..4_u64))
-            .prop_map(|(user, id, limit)| Step::List { user, id, limit }),
+        3 => (
+            user(), some_id(), prop::option::weighted(0.5, 1..4_u64), maybe(any::<bool>()), some_id(),
+            maybe(any::<bool>())
+        ).prop_map(
+            |(user, id, limit, newest, cursor, data)| Step::List { user, id, limit, newest, cursor, data }
+        ),
+        1 => Just(Step::ListUsers),
         2 => id().prop_map(|id| Step::Destroy { id }),
         1 => (user(), id()).prop_map(|(user, handle)| Step::DestroyByHandle { user, handle }),
         1 => (user(), some_id()).prop_map(|(user, except)| Step::DestroyUser { user, except }),

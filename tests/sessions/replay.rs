@@ -70,7 +70,7 @@ fn a_transcript_is_answered_byte_for_byte() {
 {{"src":"n1","dest":"c1","body":{{"type":"session_regenerated","in_reply_to":4,"new_session_id":"{second}"}}}}
 {{"src":"n1","dest":"c1","body":{{"type":"session_invalid","in_reply_to":5}}}}
 {{"type":"session_destroyed","message":"Session destroyed"}}
-{{"type":"error","code":10,"text":"message: type must be one of create_session, validate_session, regenerate_session, update_session, list_sessions, destroy_session, destroy_user_sessions, destroy_all_sessions, stats, init, echo"}}
+{{"type":"error","code":10,"text":"message: type must be one of create_session, validate_session, regenerate_session, update_session, list_sessions, list_users, destroy_session, destroy_user_sessions, destroy_all_sessions, stats, init, echo"}}
 "#
     );
     assert_eq!(run(1, 100), expected);

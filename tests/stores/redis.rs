@@ -11,7 +11,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use redis::Value;
 use session_node::session::{Handle, OnReuse, OnUserLimit, SessionKey, Timestamp};
-use session_node::store::{CreateOptions, Operation, Outcome, Outcomes, Policy, RedisStore};
+use session_node::store::{
+    CreateOptions, ListOptions, Operation, Outcome, Outcomes, Policy, RedisStore,
+};
 
 use session_node_testing::redis_server::{Cluster, RedisServer, connect, prefix, wait_until};
 use session_node_testing::ruled::Ruled;
@@ -91,7 +93,10 @@ fn handles(store: &mut Ruled<RedisStore>, user: &str) -> HashSet<Handle> {
     let list = Operation::List {
         user: user.into(),
         caller: None,
-        limit: 1000,
+        options: Box::new(ListOptions {
+            limit: 1000,
+            ..ListOptions::default()
+        }),
     };
     let outcomes = one(store, list);
     let Outcome::Sessions { listed, .. } = outcome(&outcomes) else {

@@ -71,6 +71,8 @@ fn a_server_with_the_rights_that_the_documentation_lists_does_for_everything() {
         CREATE.to_owned(),
         format!(r#"{{"type":"update_session","session_id":"{id}","data":{{}}}}"#),
         r#"{"type":"list_sessions","user_id":"alice"}"#.to_owned(),
+        r#"{"type":"list_sessions","user_id":"alice","order":"newest","limit":1}"#.to_owned(),
+        r#"{"type":"list_users"}"#.to_owned(),
         format!(r#"{{"type":"destroy_session","session_id":"{id}"}}"#),
         r#"{"type":"destroy_user_sessions","user_id":"alice"}"#.to_owned(),
         r#"{"type":"destroy_all_sessions"}"#.to_owned(),

@@ -139,7 +139,7 @@ fn ask(store: &mut dyn Store, policy: &Policy, op: &Op) -> Ret {
         Op::List(user) => Operation::List {
             user: USERS[user].into(),
             caller: None,
-            limit: 1000,
+            options: Box::default(),
         },
     };
     let mut outcomes = Outcomes::new();

@@ -19,6 +19,7 @@ const UPDATE: &str = r#""type":"update_session","session_id":"5ecret-1d""#;
 const UPDATE_ALL: &str = r#""type":"update_session","session_id":"5ecret-1d","data":{}"#;
 const DESTROY_ID: &str = r#""type":"destroy_session","session_id":"5ecret-1d""#;
 const LIST: &str = r#""type":"list_sessions","user_id":"alice""#;
+const LIST_USERS: &str = r#""type":"list_users""#;
 const DESTROY: &str = r#""type":"destroy_session","user_id":"alice""#;
 const DESTROY_USER: &str = r#""type":"destroy_user_sessions","user_id":"alice""#;
 
@@ -52,6 +53,17 @@ const ANY_STRINGS: &[&str] = &[r#""x""#, r#""""#, r#""\ud800""#, r#""\u0000""#];
 const FLAG: &str = "true or false";
 const FLAGS: &[&str] = &["true", "false"];
 const NO_FLAGS: &[&str] = &["null", "0", "\"true\"", "{}"];
+const CURSOR: &str = "the cursor of a list of the same kind";
+const CURSORS: &[&str] = &[r#""AAAAAAAAAAAAAAAAAAAAAA""#];
+const NO_CURSORS: &[&str] = &[
+    "null",
+    "1",
+    r#""""#,
+    r#""5ecret-1d""#,
+    r#""=""#,
+    r#""AAAAAAAAAAAAAAAAAAAAAA==""#,
+    r#""\ud800""#,
+];
 const OBJECT: &str = "a JSON object of at most 4096 bytes";
 const OBJECTS: &[&str] = &["{}", r#"{"a":1}"#, r#"{"a":"\ud83d\ude00 \\ud800"}"#];
 const WRONG_OBJECTS: &[&str] = &[
@@ -110,6 +122,7 @@ const ROWS: &[Row] = &[
         "true or false",
     ),
     (REGENERATE, "data", OBJECTS, WRONG_OBJECTS, OBJECT),
+    (REGENERATE, "user_id", STRINGS, WRONG_STRINGS, STRING),
     (REGENERATE, "binding", STRINGS, WRONG_STRINGS, STRING),
     (REGENERATE, "new_binding", STRINGS, WRONG_STRINGS, STRING),
     (
@@ -144,6 +157,23 @@ const ROWS: &[Row] = &[
     (LIST, "session_id", ANY_STRINGS, NO_STRINGS, ANY_STRING),
     (
         LIST,
+        "limit",
+        &["1", "1000"],
+        &["0", "1001", "null", "\"1\""],
+        "an integer from 1 to 1000",
+    ),
+    (LIST, "data", FLAGS, NO_FLAGS, FLAG),
+    (
+        LIST,
+        "order",
+        &[r#""oldest""#, r#""new\u0065st""#],
+        &["null", "true", r#""Oldest""#, r#""5ecret-1d""#, "[]"],
+        r#""oldest" or "newest""#,
+    ),
+    (LIST, "cursor", CURSORS, NO_CURSORS, CURSOR),
+    (LIST_USERS, "cursor", CURSORS, NO_CURSORS, CURSOR),
+    (
+        LIST_USERS,
         "limit",
         &["1", "1000"],
         &["0", "1001", "null", "\"1\""],

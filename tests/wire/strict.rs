@@ -32,6 +32,7 @@ const REQUESTS: &[(&str, &[&str])] = &[
         &[
             r#""old_session_id":"x""#,
             r#""reauthenticated":true"#,
+            r#""user_id":"alice""#,
             r#""data":{}"#,
             r#""binding":"b""#,
             r#""new_binding":"b""#,
@@ -54,7 +55,14 @@ const REQUESTS: &[(&str, &[&str])] = &[
             r#""user_id":"alice""#,
             r#""session_id":"abc123""#,
             r#""limit":5"#,
+            r#""order":"newest""#,
+            r#""cursor":"AAAAAAAAAAAAAAAAAAAAAA""#,
+            r#""data":false"#,
         ],
+    ),
+    (
+        "list_users",
+        &[r#""limit":5"#, r#""cursor":"AAAAAAAAAAAAAAAAAAAAAA""#],
     ),
     (
         "destroy_session",
@@ -95,6 +103,8 @@ const EVERY_FIELD: &[&str] = &[
     "new_binding",
     "expected_data",
     "max_sessions_per_user",
+    "order",
+    "cursor",
 ];
 
 fn strict(args: &[&'static str]) -> Vec<&'static str> {

@@ -20,16 +20,21 @@ impl<T> Links<T> {
     pub fn next(&self) -> Slot<T> {
         self.next
     }
+
+    /// The previous member, or [`Slot::NONE`].
+    pub fn previous(&self) -> Slot<T> {
+        self.previous
+    }
 }
 
-/// Iterates over the members of a list from `first` on, which may be [`Slot::NONE`].
+/// Iterates over the members of a list from `first` on, which may be [`Slot::NONE`]. `step` returns the next member.
 pub fn iterate<'a, T>(
     first: Slot<T>,
     slab: &'a Slab<T>,
-    links: impl Fn(&T) -> &Links<T> + 'a,
+    step: impl Fn(&T) -> Slot<T> + 'a,
 ) -> impl Iterator<Item = Slot<T>> + 'a {
     let member = |slot: Slot<T>| Some(slot).filter(|slot| !slot.is_none());
-    std::iter::successors(member(first), move |slot| member(links(&slab[*slot]).next))
+    std::iter::successors(member(first), move |slot| member(step(&slab[*slot])))
 }
 
 /// The two ends of a list, which begins with the oldest member.
@@ -47,6 +52,11 @@ impl<T> List<T> {
     /// The oldest member, or [`Slot::NONE`].
     pub fn first(&self) -> Slot<T> {
         self.first
+    }
+
+    /// The youngest member, or [`Slot::NONE`].
+    pub fn last(&self) -> Slot<T> {
+        self.last
     }
 
     pub fn is_empty(&self) -> bool {
@@ -118,8 +128,13 @@ mod tests {
             for number in order {
                 list.remove(&mut slab, members[number], links);
                 left.retain(|member| *member != members[number]);
-                let seen: Vec<_> = iterate(list.first(), &slab, |member| &member.links).collect();
+                let seen: Vec<_> = iterate(list.first(), &slab, |it| it.links.next()).collect();
                 assert!(seen == left, "after {number} of {order:?}");
+                let back = iterate(list.last(), &slab, |it| it.links.previous());
+                assert!(
+                    back.eq(left.iter().rev().copied()),
+                    "after {number} of {order:?}"
+                );
             }
             assert!(list.is_empty());
         }

@@ -6,8 +6,8 @@ use super::headroom::Headroom;
 use super::slab::Slot;
 use super::tables::{MAX_SESSION_BYTES, RareFields, Session, Tables};
 use crate::session::{Lifetime, SessionKey, Timestamp};
-use crate::store::StoreError;
 use crate::store::records::{self, Change, Found, NewSession, Records, Totals};
+use crate::store::{Cursor, ListOrder, StoreError};
 
 /// The tables, and what limits their growth.
 pub struct MemoryRecords<'a> {
@@ -40,11 +40,33 @@ impl Records for MemoryRecords<'_> {
     fn of_user(
         &mut self,
         user: &str,
-        after: Option<&Slot<Session>>,
+        after: Option<u128>,
+        order: ListOrder,
         at_most: usize,
     ) -> Result<Vec<Slot<Session>>> {
-        let sessions = self.tables.of_user(user, after.copied());
+        let sessions = self.tables.of_user(user, after, order);
         Ok(sessions.take(at_most).collect())
+    }
+
+    fn place(&self, record: &Slot<Session>) -> u128 {
+        self.tables.place(*record)
+    }
+
+    fn users(
+        &mut self,
+        after: Option<&Cursor>,
+        at_most: usize,
+    ) -> Result<Option<Vec<(String, Cursor)>>> {
+        let after = after.map_or(Some(0), Cursor::place);
+        let after = after.and_then(|place| u32::try_from(place).ok());
+        let with_cursor = |(slot, name): (Slot<_>, &str)| {
+            let cursor = Cursor::at(slot.to_number().into());
+            (name.to_owned(), cursor)
+        };
+        Ok(after.map(|after| {
+            let users = self.tables.users(after).take(at_most);
+            users.map(with_cursor).collect()
+        }))
     }
 
     fn due(&mut self, by: Timestamp, at_most: usize) -> Result<Vec<Slot<Session>>> {
@@ -106,6 +128,9 @@ impl Records for MemoryRecords<'_> {
         if let Some(new) = &change.new_key {
             self.tables.rekey(*record, new.key, new.retirement);
         }
+        if let Some(user) = change.user {
+            self.tables.set_user(*record, user);
+        }
         Ok(())
     }
 
@@ -129,7 +154,8 @@ impl Records for MemoryRecords<'_> {
     }
 
     fn remove_all(&mut self) -> Result<()> {
-        let all = mem::replace(self.tables, Tables::new());
+        let empty = self.tables.emptied();
+        let all = mem::replace(self.tables, empty);
         self.freeing.push(all);
         Ok(())
     }

@@ -1,22 +1,34 @@
 //! Values in numbered slots, which never move. A slot's number takes four bytes, half as much as a pointer.
 
 use std::marker::PhantomData;
+use std::num::NonZeroU32;
 
 use super::chunked::Chunked;
 
-/// The number of a slot in a [`Slab`] of `T`, or [`Slot::NONE`].
-pub struct Slot<T>(u32, PhantomData<fn() -> T>);
+/// The number of a slot in a [`Slab`] of `T`, counted from 1, or [`Slot::NONE`]. Because it is never 0, a value that
+/// contains a slot leaves room to mark an entry of the slab as free.
+pub struct Slot<T>(NonZeroU32, PhantomData<fn() -> T>);
 
 impl<T> Slot<T> {
     /// Stands for no slot.
-    pub const NONE: Self = Self(u32::MAX, PhantomData);
+    pub const NONE: Self = Self(NonZeroU32::MAX, PhantomData);
 
     pub fn is_none(self) -> bool {
-        self.0 == u32::MAX
+        self.0 == NonZeroU32::MAX
     }
 
-    fn number(self) -> usize {
-        self.0 as usize
+    /// The slot's number, for [`Slot::from_number`].
+    pub fn to_number(self) -> u32 {
+        self.0.get()
+    }
+
+    /// The slot with this number, which may not exist.
+    pub fn from_number(number: u32) -> Self {
+        NonZeroU32::new(number).map_or(Self::NONE, |number| Self(number, PhantomData))
+    }
+
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
     }
 }
 
@@ -64,19 +76,23 @@ impl<T> Slab<T> {
         self.len += 1;
         let free = self.first_free;
         if !free.is_none() {
-            let entry = &mut self.entries[free.number()];
+            let entry = &mut self.entries[free.index()];
             let Entry::Free { next } = std::mem::replace(entry, Entry::Used(value)) else {
                 unreachable!("the list of free slots holds free slots only");
             };
             self.first_free = next;
             return free;
         }
-        let number = self.entries.len();
         self.entries.push(Entry::Used(value));
-        Slot(
-            u32::try_from(number).expect("sessions in memory end before 2^32 slots do"),
-            PhantomData,
-        )
+        let number = u32::try_from(self.entries.len());
+        Slot::from_number(number.expect("sessions in memory end before 2^32 slots do"))
+    }
+
+    /// Iterates over the used slots whose numbers are greater than `number`.
+    pub fn used_after(&self, number: u32) -> impl Iterator<Item = (Slot<T>, &T)> {
+        let last = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        let slots = (number.saturating_add(1)..=last).map(Slot::from_number);
+        slots.filter_map(|slot| Some((slot, self.get(slot)?)))
     }
 
     /// Frees one chunk; call until it returns false.
@@ -85,14 +101,14 @@ impl<T> Slab<T> {
     }
 
     pub fn get(&self, slot: Slot<T>) -> Option<&T> {
-        match self.entries.get(slot.number())? {
+        match self.entries.get(slot.index())? {
             Entry::Used(value) => Some(value),
             Entry::Free { .. } => None,
         }
     }
 
     pub fn remove(&mut self, slot: Slot<T>) -> Option<T> {
-        let entry = self.entries.get_mut(slot.number())?;
+        let entry = self.entries.get_mut(slot.index())?;
         if let Entry::Free { .. } = entry {
             return None;
         }
@@ -115,7 +131,7 @@ impl<T> std::ops::Index<Slot<T>> for Slab<T> {
 
 impl<T> std::ops::IndexMut<Slot<T>> for Slab<T> {
     fn index_mut(&mut self, slot: Slot<T>) -> &mut T {
-        match &mut self.entries[slot.number()] {
+        match &mut self.entries[slot.index()] {
             Entry::Used(value) => value,
             Entry::Free { .. } => unreachable!("the slot is in use"),
         }

@@ -11,8 +11,8 @@ use super::index::Index;
 use super::list::{Links, List, iterate};
 use super::slab::{Slab, Slot};
 use crate::session::{Binding, Lifetime, SessionKey, Timestamp};
-use crate::store::Operation;
 use crate::store::records::Retirement;
+use crate::store::{ListOrder, Operation};
 
 /// How many bytes a session takes at most, without its data and retired keys: the only session of a user with the
 /// longest name. An overestimate costs almost nothing.
@@ -40,6 +40,8 @@ pub struct Session {
     rare: Option<Box<RareFields>>,
     of_user: Links<Session>,
     expiring: Links<Session>,
+    /// Greater than those of sessions that became their users' before it.
+    order: u64,
 }
 
 /// Fields that few sessions have.
@@ -148,6 +150,8 @@ pub struct Tables {
     expiring: BTreeMap<u64, List<Session>>,
     /// The slots where the sessions of the prefetched operations probably are.
     pub(super) guesses: Vec<Slot<Session>>,
+    /// How many times a session has become a user's.
+    begun: u64,
     /// How many bytes the data and the retired keys of all sessions take.
     rare_bytes: usize,
 }
@@ -176,7 +180,16 @@ impl Tables {
             name_hasher: RandomState::new(),
             expiring: BTreeMap::new(),
             guesses: Vec::new(),
+            begun: 0,
             rare_bytes: 0,
+        }
+    }
+
+    /// Makes tables without sessions that go on counting where these are, so that no cursor means another place.
+    pub fn emptied(&self) -> Self {
+        Self {
+            begun: self.begun,
+            ..Self::new()
         }
     }
 
@@ -209,20 +222,46 @@ impl Tables {
         }
     }
 
-    /// Iterates over a user's sessions, oldest first, starting after `after`.
+    /// Iterates over a user's sessions in this order, starting beyond the place `after`.
     pub fn of_user(
         &self,
         name: &str,
-        after: Option<Slot<Session>>,
+        after: Option<u128>,
+        order: ListOrder,
     ) -> impl Iterator<Item = Slot<Session>> {
-        let first = after.map_or_else(
-            || {
-                let user = self.find_user(self.hash_of_name(name), name);
-                user.map_or(Slot::NONE, |user| self.users[user].sessions.first())
+        let user = self.find_user(self.hash_of_name(name), name);
+        let first = user.map_or(Slot::NONE, |user| match after {
+            Some(place) if self.is_taken(place, user) => slot_of(place),
+            _ => match order {
+                ListOrder::OldestFirst => self.users[user].sessions.first(),
+                ListOrder::NewestFirst => self.users[user].sessions.last(),
             },
-            |after| self.sessions[after].of_user.next(),
-        );
-        iterate(first, &self.sessions, |session| &session.of_user)
+        });
+        let step = move |session: &Session| match order {
+            ListOrder::OldestFirst => session.of_user.next(),
+            ListOrder::NewestFirst => session.of_user.previous(),
+        };
+        iterate(first, &self.sessions, step).skip_while(move |slot| {
+            let number = self.sessions[*slot].order;
+            !order.is_beyond(after.map(order_of).map(u128::from), number.into())
+        })
+    }
+
+    /// The place of a session among those of its user. It says the slot too, so that a list finds where it was cut
+    /// without searching, unless the session there has ended.
+    pub fn place(&self, slot: Slot<Session>) -> u128 {
+        u128::from(self.sessions[slot].order) << 32 | u128::from(slot.to_number())
+    }
+
+    fn is_taken(&self, place: u128, user: Slot<User>) -> bool {
+        let session = self.sessions.get(slot_of(place));
+        session.is_some_and(|it| it.user == user && it.order == order_of(place))
+    }
+
+    /// Iterates over the users in slots whose numbers are greater than `after`.
+    pub fn users(&self, after: u32) -> impl Iterator<Item = (Slot<User>, &str)> {
+        let users = self.users.used_after(after);
+        users.map(|(slot, user)| (slot, user.name.as_str()))
     }
 
     pub fn insert(
@@ -249,16 +288,32 @@ impl Tables {
             rare,
             of_user: Links::NONE,
             expiring: Links::NONE,
+            order: 0,
         });
         self.by_key.insert(hash_of_key(&key), slot);
-        let of_user = &mut self.users[user].sessions;
-        of_user.push(&mut self.sessions, slot, |session| &mut session.of_user);
+        self.join_user(slot);
         self.schedule(slot);
         slot
     }
 
-    pub fn remove(&mut self, slot: Slot<Session>) {
-        self.unschedule(slot);
+    /// Gives a session to another user, as the last of that user's sessions.
+    pub fn set_user(&mut self, slot: Slot<Session>, user: &str) {
+        self.leave_user(slot);
+        self.sessions[slot].user = self.intern_user(user);
+        self.join_user(slot);
+    }
+
+    /// Makes a session the last of its user's.
+    fn join_user(&mut self, slot: Slot<Session>) {
+        self.begun += 1;
+        let session = &mut self.sessions[slot];
+        session.order = self.begun;
+        let of_user = &mut self.users[session.user].sessions;
+        of_user.push(&mut self.sessions, slot, |session| &mut session.of_user);
+    }
+
+    /// Takes a session out of its user's list, and removes a user who has no other.
+    fn leave_user(&mut self, slot: Slot<Session>) {
         let user = self.sessions[slot].user;
         let of_user = &mut self.users[user].sessions;
         of_user.remove(&mut self.sessions, slot, |session| &mut session.of_user);
@@ -267,6 +322,11 @@ impl Tables {
             self.by_name.remove(hash, user);
             self.users.remove(user);
         }
+    }
+
+    pub fn remove(&mut self, slot: Slot<Session>) {
+        self.unschedule(slot);
+        self.leave_user(slot);
         let Some(session) = self.sessions.remove(slot) else {
             return;
         };
@@ -339,7 +399,9 @@ impl Tables {
             return Vec::new();
         };
         let is_over = second * 1000 <= by.as_millis();
-        let first = iterate(list.first(), &self.sessions, |session| &session.expiring);
+        let first = iterate(list.first(), &self.sessions, |session| {
+            session.expiring.next()
+        });
         let is_due = |slot: &Slot<Session>| is_over || !self.sessions[*slot].lifetime().is_live(by);
         first.filter(is_due).take(at_most).collect()
     }
@@ -446,6 +508,21 @@ fn presented_key<'a>(operation: &'a Operation<'_>) -> Option<&'a SessionKey> {
         | Operation::Regenerate { old: key, .. } => Some(key),
         _ => None,
     }
+}
+
+/// The order of a session, of its place.
+#[expect(clippy::cast_possible_truncation, reason = "a place has no more bits")]
+fn order_of(place: u128) -> u64 {
+    (place >> 32) as u64
+}
+
+/// The slot of a session, of its place.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the other bits are the order"
+)]
+fn slot_of(place: u128) -> Slot<Session> {
+    Slot::from_number(place as u32)
 }
 
 /// A session key is a part of a SHA-256 digest, so its first four bytes are a good hash.

@@ -1,6 +1,6 @@
--- Repeats `create` and `keep_to_limit`.
+-- Repeats `create` and `keep_to_limit`. Also begins a session that has left another user's hash.
 -- ARGV: handle, key, user, lifetime, idle timeout or 0, data or '', binding or '', limit of the user's sessions or 0,
--- '1' to reject a session beyond the limit.
+-- '1' to reject a session beyond the limit; when the session was created, or '' if it is new.
 -- Answers C with the session's expiry, or L with the limit.
 
 local handle, key, user = ARGV[1], ARGV[2], ARGV[3]
@@ -25,15 +25,25 @@ settle()
 
 -- If another session has the key, this one replaces it.
 call('HDEL', all, 'd' .. handle, 'b' .. handle, 'q' .. handle)
+local kept = call('HMGET', all, 'n', 'i')
+local order = (tonumber(kept[1]) or 0) + 1
 local session = {
-  handle = handle, key = key, order = call('HINCRBY', all, 'n', 1),
-  created = now, authenticated = now, used = now, ends = now + tonumber(ARGV[4]), idle = tonumber(ARGV[5]),
+  handle = handle, key = key, order = order,
+  created = tonumber(ARGV[10]) or now, authenticated = now, used = now, ends = now + tonumber(ARGV[4]),
+  idle = tonumber(ARGV[5]),
 }
-call('HSET', all, 'u', user)
-if ARGV[6] ~= '' then call('HSET', all, 'd' .. handle, ARGV[6]) end
-if ARGV[7] ~= '' then call('HSET', all, 'b' .. handle, ARGV[7]) end
-if call('PEXPIRETIME', all) < 0 then call('PEXPIREAT', all, expires(session)) end
+local fields = {'u', user, 'n', order}
+if ARGV[6] ~= '' then fields[#fields + 1] = 'd' .. handle; fields[#fields + 1] = ARGV[6] end
+if ARGV[7] ~= '' then fields[#fields + 1] = 'b' .. handle; fields[#fields + 1] = ARGV[7] end
+if is_indexed(kept[1], kept[2]) then
+  call('ZADD', index, order, handle)
+  call('PEXPIREAT', index, now + max_ttl)
+  fields[#fields + 1] = 'i'; fields[#fields + 1] = order
+end
+call('HSET', all, unpack(fields))
 write(session)
+-- To look for it once in so many creates costs next to nothing.
+if order % MANY == 0 and not kept[2] and call('HLEN', all) > MANY then build_index(live_sessions()) end
 -- The hash is settled already: to settle it again would read all sessions of the user again.
 tell_detail(session)
 return {'C', user, ended, {expires(session)}, detail}

@@ -2,14 +2,14 @@
 
 use std::iter;
 
-use redis::{cmd, from_redis_value};
-
+use super::places::UserDigest;
 use super::pointers::Pointers;
 use super::reply;
 use super::report::Report;
 use super::scripts::{self, ScriptName};
 use super::servers::Servers;
 use super::upkeep::Upkeep;
+use super::users::scan;
 use crate::session::Policy;
 use crate::store::{EventKind, StoreError};
 
@@ -41,40 +41,26 @@ impl Destroyer<'_, '_> {
 
     fn destroy_all_users(&mut self) -> Result<(), StoreError> {
         for link in self.servers.primaries()? {
-            let mut cursor = b"0".to_vec();
-            loop {
-                let (next, hashes) = self.scan(link, &cursor).map_err(StoreError::NoEffect)?;
-                self.destroy_users(hashes)?;
-                if next == b"0" {
-                    break;
-                }
-                cursor = next;
+            let mut cursor = Some(0);
+            while let Some(at) = cursor {
+                let users;
+                (cursor, users) = scan(self.servers, self.pointers, link, at, 1000)?;
+                self.destroy_users(&users)?;
             }
         }
         Ok(())
     }
 
-    /// Reads the names of some of a server's hashes, and the cursor that leads to the next.
-    fn scan(&mut self, link: usize, cursor: &[u8]) -> Result<(Vec<u8>, Vec<Vec<u8>>), String> {
-        let mut scan = cmd("SCAN");
-        scan.arg(cursor)
-            .arg("MATCH")
-            .arg(self.pointers.all_hashes());
-        scan.arg("COUNT").arg(1000);
-        let page = self.servers.ask(link, &scan)?;
-        from_redis_value(page).map_err(|_| "no answer to SCAN".to_owned())
-    }
-
-    /// Ends all sessions in these hashes. When one hash fails, the others still end.
-    fn destroy_users(&mut self, hashes: Vec<Vec<u8>>) -> Result<(), StoreError> {
-        let hashes = hashes.into_iter().flat_map(String::from_utf8);
-        let destroy = |hash| {
-            let mut script = scripts::run(ScriptName::DestroyUser, hash, self.policy, false);
+    /// Ends all sessions of these users. When one user's fail, the others' still end.
+    fn destroy_users(&mut self, users: &[UserDigest]) -> Result<(), StoreError> {
+        let destroy = |user: &UserDigest| {
+            let keys = self.pointers.keys_of(*user);
+            let mut script = scripts::run(ScriptName::DestroyUser, keys, self.policy, false);
             // No session is spared.
             script.arg("").arg("");
             script
         };
-        let commands: Vec<_> = hashes.map(destroy).collect();
+        let commands: Vec<_> = users.iter().map(destroy).collect();
         let mut result = Ok(());
         let mut upkeep = Upkeep::after(iter::empty(), self.pointers);
         for answer in self.servers.exchange(&commands) {

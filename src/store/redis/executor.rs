@@ -8,6 +8,7 @@
 //! user go to one server in the order of their operations, so each operation sees the effects of those before it.
 
 use super::destroyer::Destroyer;
+use super::log_in::LogIn;
 use super::lookup::{Failures, Lookup, presented};
 use super::places::Known;
 use super::pointers::Pointers;
@@ -16,6 +17,7 @@ use super::report::Report;
 use super::requests::Requests;
 use super::servers::Servers;
 use super::upkeep::Upkeep;
+use super::users::UserLister;
 use crate::session::Policy;
 use crate::store::{Batch, Operation, StoreError};
 
@@ -41,28 +43,48 @@ impl Executor {
     pub fn carry_out(&mut self, batch: &Batch<'_>, report: &mut Report<'_>) {
         self.servers.forget_used();
         self.pointers.places.now = batch.now;
-        // DestroyAll takes many exchanges, so what stands before it in the batch is done before it begins.
-        let ends_part = |operation: &_| matches!(operation, Operation::DestroyAll);
-        for part in batch.operations.split_inclusive(ends_part) {
-            if let Some((Operation::DestroyAll, before)) = part.split_last() {
-                self.carry_out_part(batch.policy, before, report);
-                let (servers, pointers) = (&mut self.servers, &mut self.pointers);
-                let destroyer = Destroyer {
-                    policy: batch.policy,
-                    servers,
-                    pointers,
-                    report,
-                };
-                let count = destroyer.destroy_all();
-                report.conclude_destroy_all(count);
-            } else {
-                self.carry_out_part(batch.policy, part, report);
+        for part in batch.operations.split_inclusive(takes_several_exchanges) {
+            match part.split_last() {
+                Some((last, before)) if takes_several_exchanges(last) => {
+                    self.carry_out_part(batch.policy, before, report);
+                    self.carry_out_alone(batch.policy, last, report);
+                }
+                _ => self.carry_out_part(batch.policy, part, report),
             }
         }
     }
 
-    /// Carries out operations none of which is [`Operation::DestroyAll`].
-    fn carry_out_part(
+    /// Carries out an operation that takes several exchanges.
+    fn carry_out_alone(
+        &mut self,
+        policy: &Policy,
+        operation: &Operation<'_>,
+        report: &mut Report<'_>,
+    ) {
+        let (servers, pointers) = (&mut self.servers, &mut self.pointers);
+        if let Some(log_in) = LogIn::of(operation) {
+            self.log_in(policy, &log_in, report);
+        } else if let Operation::ListUsers { options } = operation {
+            let mut lister = UserLister {
+                policy,
+                servers,
+                pointers,
+            };
+            report.conclude_list_users(operation, lister.list(options));
+        } else {
+            let destroyer = Destroyer {
+                policy,
+                servers,
+                pointers,
+                report,
+            };
+            let count = destroyer.destroy_all();
+            report.conclude_destroy_all(count);
+        }
+    }
+
+    /// Carries out operations that take three pipelines together.
+    pub fn carry_out_part(
         &mut self,
         policy: &Policy,
         operations: &[Operation<'_>],
@@ -144,5 +166,13 @@ impl Executor {
                 step.replies = Err(StoreError::MayHaveTakenEffect(why.clone()));
             }
         }
+    }
+}
+
+/// Whether an operation takes several exchanges. What stands before it in the batch is done before it begins.
+fn takes_several_exchanges(operation: &Operation<'_>) -> bool {
+    match operation {
+        Operation::DestroyAll | Operation::ListUsers { .. } => true,
+        operation => LogIn::of(operation).is_some(),
     }
 }

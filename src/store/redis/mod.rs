@@ -11,6 +11,7 @@ mod destroyer;
 mod exchange;
 mod executor;
 mod link;
+mod log_in;
 mod lookup;
 mod options;
 mod places;
@@ -22,6 +23,7 @@ mod scripts;
 mod servers;
 mod slots;
 mod upkeep;
+mod users;
 
 use tracing::{info, warn};
 

@@ -24,17 +24,32 @@ pub struct Reply {
 /// What a script has found or done. An age is in seconds, rounded up. `Resolved` means that the script resolved a key
 /// for the operation's own script, which runs next.
 pub enum Finding {
-    Created { expires_at: Timestamp },
-    UserLimit { limit: usize },
-    Valid { used: Use, data: Option<String> },
-    ReauthenticationRequired { auth_age: u64 },
+    Created {
+        expires_at: Timestamp,
+    },
+    UserLimit {
+        limit: usize,
+    },
+    Valid {
+        used: Use,
+        data: Option<String>,
+    },
+    ReauthenticationRequired {
+        auth_age: u64,
+    },
     Invalid,
     Regenerated(Rotation),
     Updated(Use),
     Conflict(Conflict),
-    Listed { shown: Vec<Shown>, more: bool },
+    Listed {
+        shown: Vec<Shown>,
+        next: Option<u64>,
+    },
+    Left(Box<Departure>),
     Destroyed,
-    DestroyedMany { count: u64 },
+    DestroyedMany {
+        count: u64,
+    },
     Resolved,
 }
 
@@ -56,6 +71,18 @@ pub struct Rotation {
     pub retired: Vec<SessionKey>,
     /// Keys that do not lead to the session any more.
     pub forgotten: Vec<SessionKey>,
+}
+
+/// A session that has left its user. Times are in milliseconds.
+pub struct Departure {
+    pub created_at: u64,
+    pub ttl: u64,
+    /// 0 for none.
+    pub idle_timeout: u64,
+    pub data: Option<String>,
+    pub binding: Option<Vec<u8>>,
+    /// The keys that led to it.
+    pub keys: Vec<SessionKey>,
 }
 
 /// A session that a script ended.
@@ -152,9 +179,21 @@ fn parse_finding(letter: &str, fields: Value) -> Option<Finding> {
         "X" => Finding::Conflict(Conflict::Data),
         "U" => Finding::Updated(Use::from_millis(parse(fields)?)),
         "S" => {
-            let (more, shown): (bool, Vec<Value>) = parse(fields)?;
+            let (next, shown): (Option<u64>, Vec<Value>) = parse(fields)?;
             let shown = shown.into_iter().map(parse_shown).collect::<Option<_>>()?;
-            Finding::Listed { shown, more }
+            Finding::Listed { shown, next }
+        }
+        "T" => {
+            let (times, data, binding, keys): (_, _, _, Vec<u8>) = parse(fields)?;
+            let [created_at, ttl, idle_timeout] = times;
+            Finding::Left(Box::new(Departure {
+                created_at,
+                ttl,
+                idle_timeout,
+                data,
+                binding,
+                keys: parse_keys(&keys)?,
+            }))
         }
         "D" => Finding::Destroyed,
         "M" => {
@@ -226,6 +265,24 @@ impl Ended {
     pub fn is_by_request(&self) -> bool {
         matches!(self.kind, EventKind::Destroyed(Reason::Id | Reason::Handle))
     }
+}
+
+/// Parses what `write` in `shared.lua` stores of a session.
+pub fn parse_head(bytes: &[u8]) -> Option<Lifetime> {
+    let (_key, numbers) = bytes.split_first_chunk::<16>()?;
+    let (numbers, []) = numbers.as_chunks::<6>() else {
+        return None;
+    };
+    let number = |bytes: &[u8; 6]| {
+        bytes
+            .iter()
+            .fold(0, |all, byte| all << 8 | u64::from(*byte))
+    };
+    let [_order, created, authenticated, used, ends, idle_timeout] = numbers else {
+        return None;
+    };
+    let times = [created, authenticated, used, ends].map(number);
+    Some(lifetime(times, number(idle_timeout)))
 }
 
 /// Parses keys that stand one behind the other.

@@ -1,9 +1,13 @@
 //! What the node reports of a batch: turns replies into outcomes, events and counts.
 
 use super::reply::{Ended, Finding, Reply, Shown};
+use super::users::UserPage;
 use crate::session::{Handle, Timestamp};
 use crate::store::rules::Counters;
-use crate::store::{Detail, EventKind, Operation, Outcome, Outcomes, Reason, Refusal, StoreError};
+use crate::store::{
+    Cursor, Detail, EventKind, ListedUser, Operation, Outcome, Outcomes, Reason, Refusal,
+    StoreError,
+};
 
 /// The report on a batch.
 pub struct Report<'a> {
@@ -63,6 +67,10 @@ impl Report<'_> {
                 user: self.outcomes.keep(user),
                 auth_age,
             },
+            Finding::Created { .. } if matches!(operation, Operation::Regenerate { .. }) => {
+                self.note(EventKind::Regenerated, user, || handle);
+                Outcome::Regenerated
+            }
             Finding::Created { expires_at } => {
                 self.note(EventKind::Created, user, || handle);
                 Outcome::Created { expires_at }
@@ -79,12 +87,12 @@ impl Report<'_> {
             }
             Finding::Updated(_) => Outcome::Updated,
             Finding::Conflict(conflict) => Outcome::Conflict(conflict),
-            Finding::Listed { shown, more } => self.list(shown, more),
+            Finding::Listed { shown, next } => self.list(shown, next),
             Finding::Destroyed => Outcome::Destroyed {
                 ended: reply.ended.iter().any(Ended::is_by_request),
             },
             Finding::DestroyedMany { count } => Outcome::DestroyedMany { count },
-            Finding::Invalid | Finding::Resolved => self.invalid(),
+            Finding::Invalid | Finding::Resolved | Finding::Left(_) => self.invalid(),
         }
     }
 
@@ -100,11 +108,12 @@ impl Report<'_> {
                 destroyed: self.counters.destroyed,
                 expired: self.counters.expired,
             },
+            Operation::List { .. } => Outcome::UnknownCursor,
             _ => self.invalid(),
         }
     }
 
-    fn list(&mut self, shown: Vec<Shown>, more: bool) -> Outcome {
+    fn list(&mut self, shown: Vec<Shown>, next: Option<u64>) -> Outcome {
         let first = self.outcomes.listed_len();
         for (mut listed, data) in shown {
             listed.data = data.map(|data| self.outcomes.keep(&data));
@@ -112,7 +121,7 @@ impl Report<'_> {
         }
         Outcome::Sessions {
             listed: first..self.outcomes.listed_len(),
-            more,
+            next: next.map(|next| self.outcomes.keep(&Cursor::at(next.into()).to_string())),
         }
     }
 
@@ -128,6 +137,30 @@ impl Report<'_> {
             let kind = EventKind::AllDestroyed(count);
             self.outcomes.note(kind, || (None, None));
             Outcome::DestroyedMany { count }
+        });
+        self.outcomes.push(outcome);
+    }
+
+    /// Adds the outcome of [`Operation::ListUsers`].
+    pub fn conclude_list_users(
+        &mut self,
+        operation: &Operation<'_>,
+        page: Result<Option<UserPage>, StoreError>,
+    ) {
+        let page = page.map_err(|failure| self.explain(operation, failure));
+        let first = self.outcomes.users_len();
+        let outcome = page.map(|page| {
+            let Some(UserPage { users, next }) = page else {
+                return Outcome::UnknownCursor;
+            };
+            for (user, sessions) in users {
+                let user = self.outcomes.keep(&user);
+                self.outcomes.push_user(ListedUser { user, sessions });
+            }
+            Outcome::Users {
+                listed: first..self.outcomes.users_len(),
+                next: next.map(|next| self.outcomes.keep(&next.to_string())),
+            }
         });
         self.outcomes.push(outcome);
     }
@@ -158,7 +191,12 @@ impl Report<'_> {
         self.failure = Some(failure.why());
         match failure {
             // A list has no effect.
-            StoreError::MayHaveTakenEffect(why) if matches!(operation, Operation::List { .. }) => {
+            StoreError::MayHaveTakenEffect(why)
+                if matches!(
+                    operation,
+                    Operation::List { .. } | Operation::ListUsers { .. }
+                ) =>
+            {
                 StoreError::NoEffect(why)
             }
             failure => failure,

@@ -8,7 +8,9 @@ use super::scripts::{self, ScriptName};
 use crate::session::{
     Binding, MAX_RETIRED_IDS, OnReuse, OnUserLimit, Policy, SessionKey, whole_millis,
 };
-use crate::store::{Changes, Conditions, CreateOptions, Operation, UpdateConditions};
+use crate::store::{
+    Changes, Conditions, CreateOptions, Cursor, ListOptions, ListOrder, Operation, UpdateConditions,
+};
 
 /// The commands of the operations so far.
 pub struct Requests<'a> {
@@ -19,8 +21,24 @@ pub struct Requests<'a> {
     pub detail: bool,
 }
 
+/// A session to begin. Times are in milliseconds.
+pub struct Beginning<'a> {
+    pub key: &'a SessionKey,
+    pub place: Place,
+    pub user: &'a str,
+    pub ttl: u64,
+    /// 0 for none.
+    pub idle_timeout: u64,
+    pub data: Option<&'a str>,
+    pub binding: Option<&'a [u8]>,
+    /// How many sessions the user may have.
+    pub limit: Option<usize>,
+    /// When the session was created, if it has left another user.
+    pub created_at: Option<u64>,
+}
+
 /// A presented key, and where it leads.
-type Presented<'k> = (&'k SessionKey, Known);
+pub type Presented<'k> = (&'k SessionKey, Known);
 
 impl Requests<'_> {
     /// Adds an operation's commands, and returns how many: none if it concerns only a session whose place nobody
@@ -47,12 +65,7 @@ impl Requests<'_> {
             (Operation::Destroy { .. }, Some(session)) => {
                 self.on_session(ScriptName::Destroy, session);
             }
-            (Operation::List { user, limit, .. }, caller) => {
-                let own = self.resolve(caller);
-                let grace = whole_millis(self.policy.rotation_grace);
-                let script = self.on_user(ScriptName::List, user);
-                script.arg(limit).arg(&own).arg(grace);
-            }
+            (Operation::List { user, options, .. }, caller) => self.list(user, options, caller),
             (
                 Operation::DestroyByHandle {
                     user,
@@ -82,6 +95,23 @@ impl Requests<'_> {
         self.commands.len() - first
     }
 
+    /// Adds nothing if the cursor is none of a list of sessions.
+    fn list(&mut self, user: &str, options: &ListOptions, caller: Option<Presented<'_>>) {
+        let after = options.after.as_ref().map(Cursor::place);
+        if after == Some(None) {
+            return;
+        }
+        let after = after.flatten().map(|place| place.to_string());
+        let own = self.resolve(caller);
+        let grace = whole_millis(self.policy.rotation_grace);
+        let script = self.on_user(ScriptName::List, user);
+        script.arg(options.limit);
+        script.arg(u8::from(options.order == ListOrder::NewestFirst));
+        script.arg(after.unwrap_or_default());
+        script.arg(u8::from(options.without_data));
+        script.arg(&own).arg(grace);
+    }
+
     fn create(&mut self, key: &SessionKey, user: &str, options: Option<&CreateOptions<'_>>) {
         let place = Place {
             user: digest_of(user),
@@ -90,20 +120,33 @@ impl Requests<'_> {
         let (ttl, idle_timeout) = CreateOptions::durations(options, self.policy);
         let life = idle_timeout.map_or(ttl, |idle| (2 * idle).min(ttl));
         self.pointers.make(key, place, life, &mut self.commands);
-        let data = options.and_then(|options| options.data.as_deref());
         let binding = options.and_then(|options| options.binding.as_ref());
-        let policy = self.policy;
-        let script = self.on_hash(ScriptName::Create, place.user);
-        script.arg(place.handle.as_bytes()).arg(key.as_bytes());
-        script
-            .arg(user)
-            .arg(whole_millis(ttl))
-            .arg(idle_timeout.map_or(0, whole_millis));
-        script.arg(data.unwrap_or_default());
-        script.arg(binding.map_or(&[][..], |binding| binding.as_bytes()));
-        let limit = CreateOptions::user_limit(options, policy);
-        script.arg(limit.unwrap_or(0));
-        script.arg(u8::from(policy.on_user_limit == OnUserLimit::Reject));
+        self.begin(&Beginning {
+            key,
+            place,
+            user,
+            ttl: whole_millis(ttl),
+            idle_timeout: idle_timeout.map_or(0, whole_millis),
+            data: options.and_then(|options| options.data.as_deref()),
+            binding: binding.map(|binding| &binding.as_bytes()[..]),
+            limit: CreateOptions::user_limit(options, self.policy),
+            created_at: None,
+        });
+    }
+
+    /// Adds a session to a user's hash.
+    pub fn begin(&mut self, session: &Beginning<'_>) {
+        let rejects = self.policy.on_user_limit == OnUserLimit::Reject;
+        let script = self.on_hash(ScriptName::Create, session.place.user);
+        script.arg(session.place.handle.as_bytes());
+        script.arg(session.key.as_bytes()).arg(session.user);
+        script.arg(session.ttl).arg(session.idle_timeout);
+        script.arg(session.data.unwrap_or_default());
+        script.arg(session.binding.unwrap_or_default());
+        script.arg(session.limit.unwrap_or(0));
+        script.arg(u8::from(rejects));
+        let created_at = session.created_at.map(|millis| millis.to_string());
+        script.arg(created_at.unwrap_or_default());
     }
 
     fn validate(&mut self, session: Presented<'_>, conditions: Option<&Conditions>) {
@@ -143,7 +186,9 @@ impl Requests<'_> {
         new: &SessionKey,
         changes: Option<&Changes<'_>>,
     ) {
-        let reauthenticated = changes.is_some_and(|changes| changes.reauthenticated);
+        // If there is a user, it is the session's own, or the session would have left.
+        let is_authenticated = |it: &Changes<'_>| it.reauthenticated || it.user.is_some();
+        let reauthenticated = changes.is_some_and(is_authenticated);
         let data = changes.and_then(|changes| changes.data.as_deref());
         let remembers_retired = self.policy.remembers_retired();
         let script = self.on_session(ScriptName::Regenerate, session);
@@ -173,7 +218,7 @@ impl Requests<'_> {
     }
 
     /// Runs a script on the session that a presented key leads to.
-    fn on_session(&mut self, name: ScriptName, (key, known): Presented<'_>) -> &mut Command {
+    pub fn on_session(&mut self, name: ScriptName, (key, known): Presented<'_>) -> &mut Command {
         let grace = whole_millis(self.policy.rotation_grace);
         let revokes = self.policy.on_reuse == OnReuse::Revoke;
         let script = self.on_hash(name, known.place.user);
@@ -188,11 +233,11 @@ impl Requests<'_> {
     }
 
     /// Runs a script on a user's hash. The caller adds the script's arguments.
-    fn on_hash(&mut self, name: ScriptName, user: UserDigest) -> &mut Command {
+    pub fn on_hash(&mut self, name: ScriptName, user: UserDigest) -> &mut Command {
         let last = self.commands.len();
         self.commands.push(scripts::run(
             name,
-            self.pointers.hash(user),
+            self.pointers.keys_of(user),
             self.policy,
             self.detail,
         ));

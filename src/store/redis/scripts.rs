@@ -1,10 +1,12 @@
-//! The scripts that run on the servers. Each reads and writes the hash of one user, so it is atomic on any cluster.
+//! The scripts that run on the servers. Each reads and writes the keys of one user, which are in one slot, so it is
+//! atomic on any cluster.
 
 use std::sync::LazyLock;
 
 use redis::{Cmd, Script, cmd};
 
 use super::exchange::Command;
+use super::pointers::UserKeys;
 use crate::session::{Policy, whole_millis};
 
 /// The first lines of scripts. A server without memory still runs the scripts that need no more of it.
@@ -23,9 +25,11 @@ pub enum ScriptName {
     Destroy,
     DestroyByHandle,
     DestroyUser,
+    Leave,
+    Room,
 }
 
-static SCRIPTS: LazyLock<[Script; 9]> = LazyLock::new(|| {
+static SCRIPTS: LazyLock<[Script; 11]> = LazyLock::new(|| {
     // Because of the first line, Redis 7 and later refuse the whole script where it could not write. So a replica,
     // whose sessions may be out of date, validates nothing, and a server without memory does nothing by halves.
     let script = |first_line: &str, body: &str| {
@@ -45,14 +49,18 @@ static SCRIPTS: LazyLock<[Script; 9]> = LazyLock::new(|| {
         script(ALSO_WHEN_FULL, include_str!("destroy.lua")),
         script(ALSO_WHEN_FULL, include_str!("destroy_by_handle.lua")),
         script(ALSO_WHEN_FULL, include_str!("destroy_user.lua")),
+        script(ONLY_WITH_ROOM, include_str!("leave.lua")),
+        script(ALSO_WHEN_FULL, include_str!("room.lua")),
     ]
 });
 
-/// Runs a script on the hash `key`, under a policy. With `detail`, it tells the times of the session. The caller adds
-/// the script's arguments.
-pub fn run(name: ScriptName, key: String, policy: &Policy, detail: bool) -> Command {
+/// Runs a script on the keys of a user, under a policy. With `detail`, it tells the times of the session. The caller
+/// adds the script's arguments.
+pub fn run(name: ScriptName, keys: UserKeys, policy: &Policy, detail: bool) -> Command {
     let mut cmd = cmd("EVALSHA");
-    cmd.arg(SCRIPTS[name as usize].get_hash()).arg(1).arg(&key);
+    let UserKeys { hash: key, index } = keys;
+    cmd.arg(SCRIPTS[name as usize].get_hash()).arg(2);
+    cmd.arg(&key).arg(index);
     cmd.arg(whole_millis(policy.max_ttl)).arg(u8::from(detail));
     Command { key, cmd }
 }

@@ -276,6 +276,11 @@ impl Servers {
         Ok(if links.is_empty() { vec![0] } else { links })
     }
 
+    /// The host and the port of a server.
+    pub fn name_of(&self, link: usize) -> &str {
+        &self.links[link].name
+    }
+
     /// Sends one server a command that concerns no key.
     pub fn ask(&mut self, link: usize, command: &Cmd) -> Result<Value, String> {
         self.links[link].ask(&self.options, command)

@@ -1,10 +1,12 @@
 -- Every script begins with this text. The scripts repeat the rules of `store/rules/`, and name its functions.
 --
--- KEYS[1] is a hash that holds everything of one user. A script reads and writes no other key, so each operation is
--- atomic on any cluster. The fields of the hash:
+-- KEYS[1] is a hash that holds everything of one user. KEYS[2], in the same slot, is a sorted set that a user of many
+-- sessions has beside it: the handles by their order, so that a page of a list costs what it shows. A script reads and
+-- writes no other key, so each operation is atomic on any cluster. The fields of the hash:
 --
---   u                the user's name
---   n                how many sessions have begun, which gives them an order
+--   u                the user's name n                how many sessions have begun, which gives them an order i
+--   which n the sorted set knows; where it has no such field, or an old one, there is no sorted set, or
+--                    it is of no use
 --   s HANDLE         a session: see HEAD
 --   d HANDLE         its data, if it has some
 --   b HANDLE         its binding, if it has one
@@ -18,7 +20,7 @@
 local call = redis.call
 local max_ttl = tonumber(table.remove(ARGV, 1))
 local wants_detail = table.remove(ARGV, 1) == '1'
-local all = KEYS[1]
+local all, index = KEYS[1], KEYS[2]
 
 -- The session's present key, its place in the order, its times (created, authenticated, last used, end), and its idle
 -- timeout, 0 for none.
@@ -64,15 +66,23 @@ local function retired_keys(session)
   return call('HGET', all, 'q' .. session.handle) or ''
 end
 
--- Repeats `destroy` and `expire`. The reason is x for expired, e for evicted, and for destroyed: i by its id, h by its
--- handle, u with all sessions of its user, r by the reuse of a retired id.
-local function finish(session, reason)
+-- Removes a session, and returns all keys that led to it.
+local is_settled = true
+local function remove(session)
   local keys = {session.key}
   local retired = retired_keys(session)
   for at = 1, #retired, RETIRED_SIZE do keys[#keys + 1] = string.sub(retired, at, at + 15) end
   local handle = session.handle
   call('HDEL', all, 's' .. handle, 'd' .. handle, 'b' .. handle, 'q' .. handle)
-  ended[#ended + 1] = reason .. handle .. table.concat(keys)
+  call('ZREM', index, handle)
+  is_settled = false
+  return table.concat(keys)
+end
+
+-- Repeats `destroy` and `expire`. The reason is x for expired, e for evicted, and for destroyed: i by its id, h by its
+-- handle, u with all sessions of its user, r by the reuse of a retired id.
+local function finish(session, reason)
+  ended[#ended + 1] = reason .. session.handle .. remove(session)
 end
 
 -- Repeats `live_of_user`.
@@ -89,19 +99,44 @@ local function live_sessions()
   return live
 end
 
--- Adjusts the end of the hash after sessions have ended, and deletes it with the last session. To read a hash of many
+-- Adjusts the end of the hash after sessions have gone, and deletes it with the last session. To read a hash of many
 -- fields would cost too much, so such a hash may stay until the former end of a destroyed session.
 local SMALL = 64
 local function settle()
-  if #ended == 0 then return end
+  if is_settled then return end
   local fields = call('HLEN', all)
   if fields <= 2 then
-    call('DEL', all)
+    call('DEL', all, index)
   elseif fields <= SMALL then
     local last = 0
     for _, session in ipairs(live_sessions()) do last = math.max(last, expires(session)) end
-    if last == 0 then call('DEL', all) else call('PEXPIREAT', all, last) end
+    if last == 0 then call('DEL', all, index) else call('PEXPIREAT', all, last) end
   end
+end
+
+-- Makes the sorted set of a user who has many sessions. `live` are all of them, by their order.
+local MANY = 128
+local function build_index(live)
+  if #live <= MANY then return end
+  call('DEL', index)
+  for first = 1, #live, 1000 do
+    local members = {}
+    for at = first, math.min(first + 999, #live) do
+      members[#members + 1] = live[at].order
+      members[#members + 1] = live[at].handle
+    end
+    call('ZADD', index, unpack(members))
+  end
+  call('HSET', all, 'i', call('HGET', all, 'n'))
+  -- By then no session of today is live, unless its user has authenticated again. If it goes too early, the next list
+  -- makes it anew.
+  call('PEXPIREAT', index, now + max_ttl)
+end
+
+-- Whether the sorted set knows all sessions, from what the hash says in n and i. A version of the node that does not
+-- know the sorted set may have begun some.
+local function is_indexed(n, i)
+  return i and i == n and call('EXISTS', index) == 1
 end
 
 -- Returns when the user had last authenticated while `key` was the session's, if it is its present key or a retired one

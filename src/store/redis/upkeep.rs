@@ -80,7 +80,7 @@ impl<'a> Upkeep<'a> {
     }
 
     /// Deletes the pointers of keys that lead nowhere after `step`, unless a later step gives the key to a session.
-    fn drop_unless_made_later(&mut self, step: usize, keys: &[SessionKey]) {
+    pub fn drop_unless_made_later(&mut self, step: usize, keys: &[SessionKey]) {
         for key in keys {
             if self.made_by.get(key) <= Some(&step) {
                 self.pointers.drop(key, &mut self.commands);

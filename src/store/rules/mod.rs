@@ -3,11 +3,12 @@
 //! A store in Rust only keeps and finds sessions. The store on Redis cannot call this code, because only the server can
 //! decide for all nodes at once. Its Lua scripts repeat the rules and must pass the same contract suite.
 
+mod lists;
 mod sessions;
 
 use super::records::{Change, NewKey, NewSession, Records, Retirement, Totals};
 use super::{
-    Changes, Conditions, Conflict, CreateOptions, EventKind, Listed, Operation, Outcome, Reason,
+    Changes, Conditions, Conflict, CreateOptions, EventKind, ListOrder, Operation, Outcome, Reason,
     Refusal, StoreError, UpdateConditions,
 };
 use crate::session::{Handle, MAX_RETIRED_IDS, OnReuse, OnUserLimit, SessionKey};
@@ -20,9 +21,6 @@ pub const DUE_PER_OPERATION: usize = 4;
 
 /// How many due sessions a full store checks to find an expired one.
 const DUE_WHEN_FULL: usize = 64;
-
-/// How many sessions of a user a list reads at a time.
-const LISTED_AT_A_TIME: usize = 256;
 
 impl<R: Records<Error = StoreError>> Rules<'_, R> {
     /// Carries out a batch's operations as [`Store::apply`](super::Store::apply) must: removes a few expired sessions,
@@ -70,8 +68,9 @@ impl<R: Records> Rules<'_, R> {
             Operation::List {
                 user,
                 caller,
-                limit,
-            } => self.list(user, caller.as_ref(), *limit),
+                options,
+            } => self.list(user, caller.as_ref(), options),
+            Operation::ListUsers { options } => self.list_users(options),
             Operation::DestroyByHandle { user, handle, .. } => {
                 self.destroy_by_handle(user, handle.as_ref())
             }
@@ -142,9 +141,7 @@ impl<R: Records> Rules<'_, R> {
             refusal => refusal,
         };
         if let Some(refusal) = refusal {
-            self.outcomes
-                .note(EventKind::Rejected, || (Some(user), None));
-            return Ok(Outcome::Refused(refusal));
+            return Ok(self.refuse(user, refusal));
         }
         let record = self.records.insert(&new)?;
         self.note(EventKind::Created, &record);
@@ -186,6 +183,14 @@ impl<R: Records> Rules<'_, R> {
         Ok(None)
     }
 
+    /// Refuses a session to a user.
+    #[cold]
+    fn refuse(&mut self, user: &str, refusal: Refusal) -> Outcome {
+        self.outcomes
+            .note(EventKind::Rejected, || (Some(user), None));
+        Outcome::Refused(refusal)
+    }
+
     /// Makes room for one more session under the limit of all, or returns why the create is refused.
     #[inline]
     fn make_room(&mut self) -> Result<Option<Refusal>, R::Error> {
@@ -217,33 +222,45 @@ impl<R: Records> Rules<'_, R> {
             return Ok(Outcome::Conflict(Conflict::Regenerated));
         }
         self.records.reserve(changes.data.as_deref())?;
+        let new_user = changes.user.as_deref();
+        let new_user = new_user.filter(|user| *user != self.records.session(record).user);
+        if let Some(user) = new_user
+            && let Some(refusal) =
+                self.make_room_for_user(user, self.policy.max_sessions_per_user)?
+        {
+            return Ok(self.refuse(user, refusal));
+        }
         let mut lifetime = presented.lifetime;
         lifetime.use_at(self.now);
-        if changes.reauthenticated {
+        if changes.reauthenticated || changes.user.is_some() {
             lifetime.reauthenticate(self.now);
         }
-        let retirement = Retirement {
+        let remembers_retired = self.policy.remembers_retired() && new_user.is_none();
+        let retirement = remembers_retired.then_some(Retirement {
             at: self.now,
             auth_time: presented.lifetime.auth_time,
-        };
+        });
+        let key = new;
         let change = Change {
             lifetime,
             data: changes.data.as_deref(),
             binding: changes.new_binding.as_ref(),
-            new_key: Some(NewKey {
-                key: new,
-                retirement: self.policy.remembers_retired().then_some(retirement),
-            }),
+            new_key: Some(NewKey { key, retirement }),
+            user: new_user,
         };
         self.records.change(record, &change)?;
-        if self.policy.remembers_retired() {
+        if remembers_retired || new_user.is_some() {
             let (policy, now) = (self.policy, self.now);
             self.records.forget_retired(record, |oldest, count| {
                 let is_needed = policy.on_reuse == OnReuse::Revoke || policy.in_grace(now, oldest);
-                is_needed && count <= MAX_RETIRED_IDS
+                remembers_retired && is_needed && count <= MAX_RETIRED_IDS
             })?;
         }
-        self.note(EventKind::Regenerated, record);
+        let session = self.records.session(record);
+        self.outcomes.note(EventKind::Regenerated, || {
+            let user = new_user.unwrap_or(session.user);
+            (Some(user), Some(session.first_key.handle()))
+        });
         if changes.detail {
             self.tell_detail(record, lifetime);
         }
@@ -275,59 +292,13 @@ impl<R: Records> Rules<'_, R> {
             data: Some(data),
             binding: None,
             new_key: None,
+            user: None,
         };
         self.records.change(record, &change)?;
         if conditions.is_some_and(|conditions| conditions.detail) {
             self.tell_detail(record, lifetime);
         }
         Ok(Outcome::Updated)
-    }
-
-    fn list(
-        &mut self,
-        user: &str,
-        caller: Option<&SessionKey>,
-        limit: usize,
-    ) -> Result<Outcome, R::Error> {
-        let own = match caller {
-            Some(caller) => self.resolve_presented(caller)?,
-            None => None,
-        };
-        let first = self.outcomes.listed_len();
-        let mut left = limit;
-        let mut after = None;
-        let more = 'pages: loop {
-            let page = self
-                .records
-                .of_user(user, after.as_ref(), LISTED_AT_A_TIME)?;
-            let is_last_page = page.len() < LISTED_AT_A_TIME;
-            for record in &page {
-                let session = self.records.session(record);
-                let lifetime = session.lifetime.limited_to(self.policy.max_ttl);
-                if !lifetime.is_live(self.now) {
-                    continue;
-                }
-                if left == 0 {
-                    break 'pages true;
-                }
-                left -= 1;
-                let data = session.data.map(|data| self.outcomes.keep(data));
-                self.outcomes.push_listed(Listed {
-                    handle: session.first_key.handle(),
-                    lifetime,
-                    data,
-                    is_current: own.as_ref().is_some_and(|own| own.record == *record),
-                });
-            }
-            if is_last_page {
-                break false;
-            }
-            after = page.into_iter().last();
-        };
-        Ok(Outcome::Sessions {
-            listed: first..self.outcomes.listed_len(),
-            more,
-        })
     }
 
     fn destroy_presented(&mut self, key: &SessionKey) -> Result<Outcome, R::Error> {
@@ -346,7 +317,8 @@ impl<R: Records> Rules<'_, R> {
     ) -> Result<Outcome, R::Error> {
         let mut ended = false;
         if let Some(handle) = handle {
-            let all = self.records.of_user(user, None, usize::MAX)?;
+            let order = ListOrder::OldestFirst;
+            let all = self.records.of_user(user, None, order, usize::MAX)?;
             let has_handle = |record: &R::Record| {
                 let session = self.records.session(record);
                 self.lifetime(record).is_live(self.now) && session.first_key.handle() == *handle

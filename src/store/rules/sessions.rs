@@ -3,7 +3,7 @@
 
 use crate::session::{Binding, Lifetime, OnReuse, Policy, SessionKey, Timestamp};
 use crate::store::records::{Found, Records, Retirement};
-use crate::store::{Batch, Detail, EventKind, Outcome, Outcomes, Reason};
+use crate::store::{Batch, Detail, EventKind, ListOrder, Outcome, Outcomes, Reason};
 
 /// How many due sessions are read at a time.
 const DUE_AT_A_TIME: usize = 256;
@@ -135,7 +135,8 @@ impl<R: Records> Rules<'_, R> {
     /// Finds a user's live sessions, the oldest first, and removes the user's expired ones.
     pub(super) fn live_of_user(&mut self, user: &str) -> Result<Vec<R::Record>, R::Error> {
         let mut live = Vec::new();
-        for record in self.records.of_user(user, None, usize::MAX)? {
+        let order = ListOrder::OldestFirst;
+        for record in self.records.of_user(user, None, order, usize::MAX)? {
             if self.lifetime(&record).is_live(self.now) {
                 live.push(record);
             } else {

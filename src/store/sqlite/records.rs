@@ -4,6 +4,7 @@ use super::tables::{Interruption, Result, Row, Tables};
 use super::uses::Uses;
 use crate::session::{Lifetime, SessionKey, Timestamp};
 use crate::store::records::{self, Change, Found, NewSession, Records, Totals};
+use crate::store::{Cursor, ListOrder};
 
 /// The tables within a transaction, and the unwritten uses.
 pub struct FileRecords<'a> {
@@ -54,15 +55,34 @@ impl Records for FileRecords<'_> {
     fn of_user(
         &mut self,
         user: &str,
-        after: Option<&Session>,
+        after: Option<u128>,
+        order: ListOrder,
         at_most: usize,
     ) -> Result<Vec<Session>> {
-        let after = after.map_or(i64::MIN, |session| session.row.id);
-        let rows = self.tables.of_user(user, after, at_most)?;
+        let rows = self.tables.of_user(user, after, order, at_most)?;
         Ok(rows
             .into_iter()
             .map(|row| self.with_known_uses(row))
             .collect())
+    }
+
+    fn place(&self, session: &Session) -> u128 {
+        session.row.id.unsigned_abs().into()
+    }
+
+    fn users(
+        &mut self,
+        after: Option<&Cursor>,
+        at_most: usize,
+    ) -> Result<Option<Vec<(String, Cursor)>>> {
+        let after = after.map_or(Ok(""), |after| str::from_utf8(after.as_bytes()));
+        let Ok(after) = after else { return Ok(None) };
+        let names = self.tables.users(after, at_most)?;
+        let with_cursor = |name: String| {
+            let cursor = Cursor::from_bytes(name.as_str());
+            (name, cursor)
+        };
+        Ok(Some(names.into_iter().map(with_cursor).collect()))
     }
 
     fn due(&mut self, by: Timestamp, at_most: usize) -> Result<Vec<Session>> {
@@ -126,7 +146,11 @@ impl Records for FileRecords<'_> {
             self.tables.set_data(row, data)?;
         }
         self.tables
-            .set_last_use(row, &change.lifetime, self.uses.node())
+            .set_last_use(row, &change.lifetime, self.uses.node())?;
+        match change.user {
+            Some(user) => self.tables.set_user(row, user),
+            None => Ok(()),
+        }
     }
 
     fn forget_retired(

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row as SqlRow};
 
 use crate::session::{Binding, Lifetime, SessionKey, Timestamp};
+use crate::store::ListOrder;
 use crate::store::records::{NewSession, Retirement, Totals};
 
 /// The result of a statement.
@@ -119,11 +120,40 @@ impl<'c> Tables<'c> {
         Ok(row.map(|row| (row, retirement)))
     }
 
-    /// Lists up to `at_most` sessions of a user, oldest first, starting after the session `after`.
-    pub fn of_user(&self, user: &str, after: i64, at_most: usize) -> Result<Vec<Row>> {
-        let sql =
-            select_rows!("WHERE user = ?1 AND sessions.id > ?2 ORDER BY sessions.id LIMIT ?3");
+    /// Lists up to `at_most` sessions of a user in this order, starting beyond the row `after`.
+    pub fn of_user(
+        &self,
+        user: &str,
+        after: Option<u128>,
+        order: ListOrder,
+        at_most: usize,
+    ) -> Result<Vec<Row>> {
+        let (sql, end) = match order {
+            ListOrder::OldestFirst => (
+                select_rows!("WHERE user = ?1 AND sessions.id > ?2 ORDER BY sessions.id LIMIT ?3"),
+                i64::MIN,
+            ),
+            ListOrder::NewestFirst => (
+                select_rows!(
+                    "WHERE user = ?1 AND sessions.id < ?2 ORDER BY sessions.id DESC LIMIT ?3"
+                ),
+                i64::MAX,
+            ),
+        };
+        let after = after.map_or(end, |after| i64::try_from(after).unwrap_or(i64::MAX));
         self.query(sql, (user, after, signed(at_most as u64)), read_row)
+    }
+
+    /// Lists up to `at_most` users by name, starting after `after`. Each is one step in the index, however many
+    /// sessions they have.
+    pub fn users(&self, after: &str, at_most: usize) -> Result<Vec<String>> {
+        let sql = "WITH RECURSIVE users (user) AS (
+                       SELECT min(user) FROM sessions WHERE user > ?1
+                       UNION ALL
+                       SELECT (SELECT min(user) FROM sessions WHERE user > users.user) FROM users
+                       WHERE users.user IS NOT NULL)
+                   SELECT user FROM users WHERE user IS NOT NULL LIMIT ?2";
+        self.query(sql, (after, signed(at_most as u64)), |row| row.get(0))
     }
 
     /// Lists up to `at_most` sessions whose check is due by `now`, the longest overdue first.
@@ -180,6 +210,17 @@ impl<'c> Tables<'c> {
     pub fn set_binding(&self, row: &Row, binding: &Binding) -> Result<()> {
         let sql = "UPDATE sessions SET binding = ?2 WHERE id = ?1";
         self.write(sql, (row.id, binding.as_bytes()))
+    }
+
+    /// Gives a session that has no retired keys to another user. The session gets a new row number, which makes it the
+    /// last of that user's, and of all.
+    pub fn set_user(&self, row: &Row, user: &str) -> Result<()> {
+        let is_new_user = !self.has_sessions(user)?;
+        let sql =
+            "UPDATE sessions SET user = ?2, id = (SELECT max(id) + 1 FROM sessions) WHERE id = ?1";
+        self.write(sql, (row.id, user))?;
+        let was_last = !self.has_sessions(&row.user)?;
+        self.add_to_totals(0, i64::from(is_new_user) - i64::from(was_last))
     }
 
     /// Replaces a session's data.

@@ -28,6 +28,8 @@ struct Session {
     data: Option<Value>,
     binding: Option<Value>,
     retired: Vec<Retired>,
+    /// Greater than those of sessions that became their users' before it.
+    place: u64,
     /// Once it has been seen in a list.
     handle: Option<String>,
 }
@@ -92,8 +94,11 @@ pub struct Model {
     pub ids: Vec<String>,
     /// Handles of sessions that have ended.
     old_handles: Vec<String>,
-    /// The live ones, oldest first.
+    /// The live ones, as they became their users'.
     sessions: Vec<Session>,
+    places: u64,
+    /// Every cursor that was given, and the place from which it continues a list.
+    pub cursors: Vec<(String, u64)>,
     counts: Counts,
 }
 
@@ -112,6 +117,8 @@ impl Model {
             ids: Vec::new(),
             old_handles: Vec::new(),
             sessions: Vec::new(),
+            places: 0,
+            cursors: Vec::new(),
             counts: Counts::default(),
         }
     }
@@ -180,6 +187,7 @@ impl Model {
             "regenerate_session" => self.regenerate(request, reply),
             "update_session" => self.update(request, reply),
             "list_sessions" => self.list(request, reply),
+            "list_users" => self.list_users(reply),
             "destroy_session" => {
                 let before = self.sessions.len();
                 let revoked = self.destroy(request);
@@ -215,28 +223,18 @@ impl Model {
 
     fn create(&mut self, request: &Map<String, Value>, reply: &Value) -> Value {
         let user = &request["user_id"];
-        let of_user = self.sessions.iter().filter(|one| one.user == *user).count();
         let own_limit = request.get("max_sessions_per_user").map(number);
         let own_limit = own_limit.map(|limit| usize::try_from(limit).expect("small"));
-        if let Some(limit) = own_limit.or(self.rules.max_sessions_per_user)
-            && of_user >= limit
-        {
-            if !self.rules.evict_oldest {
-                return self.refuse(&format!(
-                    "the user already has the limit of {limit} live sessions"
-                ));
-            }
-            for _ in 0..=of_user - limit {
-                let oldest = self.sessions.iter().position(|one| one.user == *user);
-                self.end(oldest.expect("there is one"));
-            }
+        if let Err(why) = self.make_room(user, own_limit.or(self.rules.max_sessions_per_user)) {
+            return self.refuse(&format!("create_session: {why}"));
         }
         let limit = self.rules.max_sessions;
         if self.sessions.len() >= limit {
             return self.refuse(&format!(
-                "the node already holds its limit of {limit} live sessions"
+                "create_session: the node already holds its limit of {limit} live sessions"
             ));
         }
+        self.places += 1;
         let ttl = request.get("ttl").map_or(self.rules.ttl, number) * 1000;
         let idle_timeout = match request.get("idle_timeout").map(number) {
             Some(0) => None,
@@ -255,6 +253,7 @@ impl Model {
             data: request.get("data").cloned(),
             binding: request.get("binding").cloned(),
             retired: Vec::new(),
+            place: self.places,
             handle: None,
         };
         self.counts.created += 1;
@@ -263,6 +262,24 @@ impl Model {
         });
         self.sessions.push(session);
         self.with_detail(created, self.sessions.len() - 1, request, reply)
+    }
+
+    /// Makes room for one more session of a user, or says why there is none.
+    fn make_room(&mut self, user: &Value, limit: Option<usize>) -> Result<(), String> {
+        let of_user = self.sessions.iter().filter(|one| one.user == *user).count();
+        let Some(limit) = limit.filter(|limit| of_user >= *limit) else {
+            return Ok(());
+        };
+        if !self.rules.evict_oldest {
+            return Err(format!(
+                "the user already has the limit of {limit} live sessions"
+            ));
+        }
+        for _ in 0..=of_user - limit {
+            let oldest = self.sessions.iter().position(|one| one.user == *user);
+            self.end(oldest.expect("there is one"));
+        }
+        Ok(())
     }
 
     fn validate(&mut self, request: &Map<String, Value>, reply: &Value) -> Value {
@@ -299,12 +316,28 @@ impl Model {
         let Some(presented) = self.present(request.get("old_session_id")) else {
             return self.invalid();
         };
-        let at = presented.at;
+        let mut at = presented.at;
         if !self.sessions[at].is_bound_to(request) {
             return self.invalid();
         }
         if presented.is_retired {
             return self.conflict("regenerate_session: this id was regenerated a moment ago");
+        }
+        let user = request.get("user_id");
+        let new_user = user.filter(|user| self.sessions[at].user != **user);
+        if let Some(user) = new_user {
+            let id = self.sessions[at].id.clone();
+            if let Err(why) = self.make_room(user, self.rules.max_sessions_per_user) {
+                return self.refuse(&format!("regenerate_session: {why}"));
+            }
+            let all = &mut self.sessions;
+            let place = all.iter().position(|one| one.id == id);
+            let mut moved = all.remove(place.expect("it is another user's"));
+            self.places += 1;
+            moved.user = user.clone();
+            moved.place = self.places;
+            all.push(moved);
+            at = all.len() - 1;
         }
         let new_id = self.new_id(&reply["new_session_id"]);
         let session = &mut self.sessions[at];
@@ -314,11 +347,14 @@ impl Model {
             at: self.now,
             auth_time: session.auth_time,
         });
+        if new_user.is_some() {
+            session.retired.clear();
+        }
         if let Some(binding) = request.get("new_binding") {
             session.binding = Some(binding.clone());
         }
         session.last_seen_at = self.now;
-        if request.get("reauthenticated") == Some(&Value::Bool(true)) {
+        if request.get("reauthenticated") == Some(&Value::Bool(true)) || user.is_some() {
             session.auth_time = self.now;
             session.ends_at = self.now + session.ttl;
         }
@@ -355,15 +391,28 @@ impl Model {
         let limit = request.get("limit").map_or(100, number);
         let mut seen = self.handles_and_ids();
         let mut listed = Vec::new();
-        let mut more = false;
         let user = &request["user_id"];
-        for session in self.sessions.iter_mut().filter(|one| one.user == *user) {
-            if listed.len() as u64 == limit {
-                more = true;
-                break;
-            }
+        let after = request.get("cursor").map(|cursor| {
+            let given = self.cursors.iter().find(|(given, _)| given == cursor);
+            given.expect("it was given").1
+        });
+        let is_newest_first = request.get("order") == Some(&"newest".into());
+        let mut of_user: Vec<_> = self.sessions.iter_mut().collect();
+        of_user.retain(|one| one.user == *user);
+        if is_newest_first {
+            of_user.reverse();
+        }
+        of_user.retain(|one| {
+            after.is_none_or(|after| (one.place < after) == is_newest_first && one.place != after)
+        });
+        let more = of_user.len() as u64 > limit;
+        let mut end = 0;
+        for session in of_user.into_iter().take(limit.try_into().expect("small")) {
+            end = session.place;
             let mut one = session.times(&reply["sessions"][listed.len()], &mut seen);
-            if let Some(data) = &session.data {
+            if let Some(data) = &session.data
+                && request.get("data") != Some(&Value::Bool(false))
+            {
                 one["data"] = data.clone();
             }
             if own.as_ref() == Some(&session.id) {
@@ -374,8 +423,27 @@ impl Model {
         let mut list = json!({"type": "session_list", "sessions": listed});
         if more {
             list["more"] = true.into();
+            let cursor = reply["cursor"].as_str().unwrap_or("missing").to_owned();
+            list["cursor"] = cursor.clone().into();
+            self.cursors.push((cursor, end));
         }
         list
+    }
+
+    /// The users in the order in which the node tells them.
+    fn list_users(&self, reply: &Value) -> Value {
+        let mut users: Vec<(&Value, u64)> = Vec::new();
+        for session in &self.sessions {
+            match users.iter_mut().find(|(user, _)| *user == &session.user) {
+                Some((_, sessions)) => *sessions += 1,
+                None => users.push((&session.user, 1)),
+            }
+        }
+        let told = reply["users"].as_array().cloned().unwrap_or_default();
+        users.sort_by_key(|(user, _)| told.iter().position(|one| one["user_id"] == **user));
+        let user = |(user, sessions)| json!({"user_id": user, "sessions": sessions});
+        let users: Vec<_> = users.into_iter().map(user).collect();
+        json!({"type": "user_list", "users": users})
     }
 
     /// Ends what a request names, and says whether a session ended because its id was stolen.
@@ -414,7 +482,7 @@ impl Model {
             "expired": counts.expired,
             "errors": counts.errors,
             "version": reply["version"],
-            "protocol": 1,
+            "protocol": 2,
         })
     }
 
@@ -480,7 +548,7 @@ impl Model {
 
     fn refuse(&mut self, why: &str) -> Value {
         self.counts.errors += 1;
-        json!({"type": "error", "code": 11, "text": format!("create_session: {why}")})
+        json!({"type": "error", "code": 11, "text": why})
     }
 }
 

@@ -49,6 +49,7 @@ pub enum Step {
         data: Option<u8>,
         binding: Option<u8>,
         new_binding: Option<u8>,
+        user: Option<u8>,
     },
     Update {
         id: Choice,
@@ -61,7 +62,11 @@ pub enum Step {
         user: u8,
         id: Option<Choice>,
         limit: Option<u64>,
+        newest: Option<bool>,
+        cursor: Option<Choice>,
+        data: Option<bool>,
     },
+    ListUsers,
     Destroy {
         id: Choice,
     },
@@ -129,6 +134,13 @@ fn a_handle(model: &Model, which: Choice) -> Value {
     handles.get(number).copied().unwrap_or("unknown").into()
 }
 
+/// A cursor that was given, if one was.
+fn a_cursor(model: &Model, which: Choice) -> Option<Value> {
+    let number = which.among(model.cursors.len());
+    let (cursor, _) = model.cursors.get(number)?;
+    Some(cursor.as_str().into())
+}
+
 fn user(number: u8) -> Value {
     format!("user{number}").into()
 }
@@ -182,7 +194,9 @@ fn request(step: &Step, model: &Model) -> Option<Map<String, Value>> {
             data: content,
             binding: property,
             new_binding,
+            user: number,
         } => {
+            put("user_id", number.map(user));
             put("binding", binding(property));
             put("new_binding", binding(new_binding));
             put("type", Some("regenerate_session".into()));
@@ -203,16 +217,8 @@ fn request(step: &Step, model: &Model) -> Option<Map<String, Value>> {
             put("session_id", id(which));
             put("data", Some(data(*content)));
         }
-        Step::List {
-            user: number,
-            id: which,
-            limit,
-        } => {
-            put("type", Some("list_sessions".into()));
-            put("user_id", Some(user(*number)));
-            put("session_id", which.as_ref().and_then(id));
-            put("limit", limit.map(Value::from));
-        }
+        Step::List { .. } => return Some(list_request(step, model)),
+        Step::ListUsers => put("type", Some("list_users".into())),
         Step::Destroy { id: which } => {
             put("type", Some("destroy_session".into()));
             put("session_id", id(which));
@@ -238,6 +244,32 @@ fn request(step: &Step, model: &Model) -> Option<Map<String, Value>> {
         Step::Wait(_) | Step::WaitForAnEnd { .. } => return None,
     }
     Some(body)
+}
+
+fn list_request(step: &Step, model: &Model) -> Map<String, Value> {
+    let Step::List {
+        user: number,
+        id,
+        limit,
+        newest,
+        cursor,
+        data,
+    } = step
+    else {
+        unreachable!("it is the request of a list");
+    };
+    let order = |newest: bool| if newest { "newest" } else { "oldest" };
+    let fields = [
+        ("type", Some("list_sessions".into())),
+        ("user_id", Some(user(*number))),
+        ("session_id", id.map(|which| an_id(model, which))),
+        ("limit", limit.map(Value::from)),
+        ("order", newest.map(order).map(Value::from)),
+        ("cursor", cursor.and_then(|which| a_cursor(model, which))),
+        ("data", data.map(Value::from)),
+    ];
+    let given = |(name, value): (&str, Option<Value>)| Some((name.to_owned(), value?));
+    fields.into_iter().filter_map(given).collect()
 }
 
 /// A node and the model beside it.

@@ -8,8 +8,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use session_node::session::{Binding, Handle, OnReuse, OnUserLimit, SessionKey, Timestamp};
 use session_node::store::{
-    Changes, Conditions, CreateOptions, EventKind, Operation, Outcome, Outcomes, Policy, Record,
-    Store, UpdateConditions,
+    Changes, Conditions, CreateOptions, Cursor, EventKind, ListOptions, ListOrder, Operation,
+    Outcome, Outcomes, Policy, Record, Store, UpdateConditions,
 };
 use session_node_testing::ruled::Ruled;
 
@@ -80,6 +80,16 @@ impl Script {
         self.random.random_bool(0.9).then(|| key.handle())
     }
 
+    fn list_options(&mut self) -> ListOptions {
+        let order = [ListOrder::OldestFirst, ListOrder::NewestFirst];
+        ListOptions {
+            limit: self.random.random_range(1..5),
+            order: order[self.random.random_range(0..2)],
+            after: None,
+            without_data: self.random.random_bool(0.2),
+        }
+    }
+
     fn operation(&mut self) -> Operation<'static> {
         let idle = self.times.longest_idle;
         match self.random.random_range(0..40) {
@@ -109,6 +119,7 @@ impl Script {
                 new: self.new_key(),
                 changes: Some(Box::new(Changes {
                     reauthenticated: self.random.random_bool(0.3),
+                    user: self.random.random_bool(0.3).then(|| self.user().into()),
                     data: self.data(),
                     binding: self.binding(),
                     new_binding: self
@@ -131,7 +142,7 @@ impl Script {
             30..34 => Operation::List {
                 user: self.user().into(),
                 caller: self.random.random_bool(0.5).then(|| self.key()),
-                limit: self.random.random_range(0..5),
+                options: Box::new(self.list_options()),
             },
             34..36 => Operation::Destroy {
                 key: self.key(),
@@ -147,6 +158,9 @@ impl Script {
                 except: self.random.random_bool(0.5).then(|| self.key()),
             },
             38 if self.random.random_bool(0.1) => Operation::DestroyAll,
+            39 => Operation::ListUsers {
+                options: Box::default(),
+            },
             _ => Operation::Stats,
         }
     }
@@ -203,6 +217,26 @@ pub fn seen(
             seen.push(format!("{} {moments:?}", detail.handle));
         }
     }
+    for (operation, outcome) in operations.iter().zip(outcomes.all()) {
+        if let (Operation::List { user, options, .. }, Ok(Outcome::Sessions { next, .. })) =
+            (operation, outcome)
+            && let Some(next) = next
+        {
+            // A cursor means something to the store that gave it only.
+            let options = ListOptions {
+                after: Cursor::parse(outcomes.text(next)),
+                ..*options.clone()
+            };
+            let page = Operation::List {
+                user: user.clone(),
+                caller: None,
+                options: Box::new(options),
+            };
+            let page = store.apply(now, &[page]);
+            let outcome = page.all()[0].as_ref().expect("the store works");
+            seen.push(shown(outcome, &page, sight));
+        }
+    }
     for event in outcomes.events() {
         if event.kind != EventKind::Expired {
             let user = event.user.as_ref().map(|user| outcomes.text(user));
@@ -232,8 +266,8 @@ fn shown(outcome: &Outcome, outcomes: &Outcomes, sight: Sight) -> String {
             let auth_age = sight.age(*auth_age);
             format!("reauthenticate {} {auth_age}", outcomes.text(user))
         }
-        Outcome::Sessions { listed, more } => {
-            let mut shown = format!("more: {more}");
+        Outcome::Sessions { listed, next } => {
+            let mut shown = format!("more: {}", next.is_some());
             for listed in outcomes.listed(listed) {
                 let data = listed.data.as_ref().map(|data| outcomes.text(data));
                 let life = listed.lifetime;
@@ -249,6 +283,15 @@ fn shown(outcome: &Outcome, outcomes: &Outcomes, sight: Sight) -> String {
                 );
             }
             shown
+        }
+        // Their order is the store's.
+        Outcome::Users { listed, next } => {
+            let listed = outcomes.users(listed).iter();
+            let mut users: Vec<_> = listed
+                .map(|one| (outcomes.text(&one.user), one.sessions))
+                .collect();
+            users.sort_unstable();
+            format!("more: {}; {users:?}", next.is_some())
         }
         Outcome::Stats {
             sessions, users, ..

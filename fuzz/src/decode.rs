@@ -193,6 +193,7 @@ impl Said<'_> {
                     && self.is_binding(changes.new_binding, "new_binding")
                     && self.is_flag("reauthenticated", changes.reauthenticated, false)
                     && changes.user.as_deref() == self.text("user_id")
+                    && self.agrees_on_restart(changes)
                     && changes.user.as_ref().is_none_or(|user| self.is_user(user))
                     && self.is_flag("detail", changes.detail, false)
             }
@@ -295,6 +296,20 @@ impl Said<'_> {
 
     fn is_user(&self, user: &str) -> bool {
         self.text("user_id") == Some(user) && (1..=256).contains(&user.len())
+    }
+
+    fn agrees_on_restart(&self, changes: &Changes<'_>) -> bool {
+        let max_ttl = self.policy.max_ttl.as_secs();
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+        let (ttl, idle_timeout) = (seconds(changes.ttl), seconds(changes.idle_timeout));
+        let limit = changes.max_sessions_per_user;
+        ttl == self.number("ttl")
+            && idle_timeout == self.number("idle_timeout")
+            && limit.map(|limit| limit as u64) == self.number("max_sessions_per_user")
+            && ttl.is_none_or(|ttl| (1..=max_ttl).contains(&ttl))
+            && idle_timeout.is_none_or(|timeout| timeout <= max_ttl)
+            && (changes.restarts_lifetime() || (ttl.is_none() && idle_timeout.is_none()))
+            && limit.is_none_or(|limit| limit > 0 && changes.user.is_some())
     }
 
     fn is_limit(&self, limit: usize) -> bool {

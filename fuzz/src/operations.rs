@@ -59,6 +59,10 @@ fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {
             binding: maybe(bytes, few)?,
             new_binding: maybe(bytes, few)?,
             user: maybe(bytes, user)?,
+            restart: maybe(bytes, |bytes| {
+                let ttl = bytes.int_in_range(1..=5)?;
+                Ok((ttl, maybe(bytes, |bytes| bytes.int_in_range(0..=3))?))
+            })?,
         },
         8 => Step::Update {
             id: choice(bytes)?,

@@ -113,6 +113,11 @@ pub fn check<'a>(mut request: Request<'a>, policy: &Policy) -> Result<Request<'a
             if let Some(user) = &changes.user {
                 check_user(user, policy)?;
             }
+            check_lifetime(changes.ttl, changes.idle_timeout, policy)?;
+            check_user_limit(changes.max_sessions_per_user)?;
+            if let Some((argument, must_be)) = changes.out_of_place() {
+                return Err(Error::invalid(argument, must_be.to_owned()));
+            }
             check_data(changes.data.as_mut(), policy)?;
         }
         Operation::Update {
@@ -162,24 +167,35 @@ fn check_list_limit(limit: usize) -> Result<(), Error> {
 }
 
 fn check_create(options: &mut CreateOptions<'_>, policy: &Policy) -> Result<(), Error> {
-    let second = Duration::from_secs(1);
+    check_lifetime(options.ttl, options.idle_timeout, policy)?;
+    check_user_limit(options.max_sessions_per_user)?;
+    check_data(options.data.as_mut(), policy)
+}
+
+fn check_lifetime(
+    ttl: Option<Duration>,
+    idle_timeout: Option<Duration>,
+    policy: &Policy,
+) -> Result<(), Error> {
     let max = policy.max_ttl;
-    if options
-        .ttl
-        .is_some_and(|ttl| !(second..=max).contains(&ttl))
-    {
+    let is_in_range = |time: &Duration| (Duration::from_secs(1)..=max).contains(time);
+    if ttl.is_some_and(|ttl| !is_in_range(&ttl)) {
         return Err(Error::invalid("ttl", format!("from 1s to {max:?}")));
     }
-    let is_valid = |timeout: Duration| timeout.is_zero() || (second..=max).contains(&timeout);
-    if !options.idle_timeout.is_none_or(is_valid) {
+    let idle_timeout = idle_timeout.filter(|timeout| !timeout.is_zero());
+    if idle_timeout.is_some_and(|timeout| !is_in_range(&timeout)) {
         let must_be = format!("zero, or from 1s to {max:?}");
         return Err(Error::invalid("idle_timeout", must_be));
     }
-    if options.max_sessions_per_user == Some(0) {
+    Ok(())
+}
+
+fn check_user_limit(limit: Option<usize>) -> Result<(), Error> {
+    if limit == Some(0) {
         let must_be = "at least 1".to_owned();
         return Err(Error::invalid("max_sessions_per_user", must_be));
     }
-    check_data(options.data.as_mut(), policy)
+    Ok(())
 }
 
 fn check_data(data: Option<&mut Cow<'_, str>>, policy: &Policy) -> Result<(), Error> {

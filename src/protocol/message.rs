@@ -39,6 +39,9 @@ pub(super) const REQUESTS: [(&str, &[&str]); 12] = [
             "old_session_id",
             "reauthenticated",
             "user_id",
+            "ttl",
+            "idle_timeout",
+            "max_sessions_per_user",
             "data",
             "binding",
             "new_binding",
@@ -217,22 +220,16 @@ fn read_create_options<'a>(
     ]) {
         return Ok(None);
     }
-    let max_ttl = policy.max_ttl.as_secs();
-    let seconds = |field, name, least| {
-        let seconds = optional_natural(field, name, least..=max_ttl);
-        seconds.map(|seconds| seconds.map(Duration::from_secs))
-    };
     Ok(Some(Box::new(CreateOptions {
-        ttl: seconds(body.ttl, "create_session: ttl", 1)?,
-        idle_timeout: seconds(body.idle_timeout, "create_session: idle_timeout", 0)?,
+        ttl: optional_seconds(body.ttl, "create_session: ttl", 1, policy)?,
+        idle_timeout: {
+            let name = "create_session: idle_timeout";
+            optional_seconds(body.idle_timeout, name, 0, policy)?
+        },
         data: optional_data(body.data, "create_session: data", policy)?,
         binding: optional_binding(body.binding, "create_session: binding")?,
         detail: detail(body, "create_session: detail")?,
-        max_sessions_per_user: {
-            let name = "create_session: max_sessions_per_user";
-            let limit = optional_natural(body.max_sessions_per_user, name, 1..=u64::MAX)?;
-            limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
-        },
+        max_sessions_per_user: user_limit(body, "create_session: max_sessions_per_user")?,
     })))
 }
 
@@ -240,6 +237,9 @@ fn read_changes<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Option<Box<Cha
     if are_absent(&[
         body.reauthenticated,
         body.user_id,
+        body.ttl,
+        body.idle_timeout,
+        body.max_sessions_per_user,
         body.data,
         body.binding,
         body.new_binding,
@@ -248,16 +248,44 @@ fn read_changes<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Option<Box<Cha
         return Ok(None);
     }
     let reauthenticated = "regenerate_session: reauthenticated";
-    Ok(Some(Box::new(Changes {
+    let changes = Changes {
         reauthenticated: optional_boolean(body.reauthenticated, reauthenticated)? == Some(true),
         user: optional(body.user_id, |field| {
             user(field, "regenerate_session: user_id", policy)
         })?,
+        ttl: optional_seconds(body.ttl, "regenerate_session: ttl", 1, policy)?,
+        idle_timeout: {
+            let name = "regenerate_session: idle_timeout";
+            optional_seconds(body.idle_timeout, name, 0, policy)?
+        },
+        max_sessions_per_user: user_limit(body, "regenerate_session: max_sessions_per_user")?,
         data: optional_data(body.data, "regenerate_session: data", policy)?,
         binding: optional_binding(body.binding, "regenerate_session: binding")?,
         detail: detail(body, "regenerate_session: detail")?,
         new_binding: optional_binding(body.new_binding, "regenerate_session: new_binding")?,
-    })))
+    };
+    match changes.out_of_place() {
+        None => Ok(Some(Box::new(changes))),
+        Some((field, must_be)) => Err(Error::malformed(format!(
+            "regenerate_session: {field} must be {must_be}"
+        ))),
+    }
+}
+
+fn user_limit(body: &Fields<'_>, name: &str) -> Result<Option<usize>, Error> {
+    let limit = optional_natural(body.max_sessions_per_user, name, 1..=u64::MAX)?;
+    Ok(limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)))
+}
+
+/// Reads a number of seconds, from `least` to the longest lifetime.
+fn optional_seconds(
+    field: Field<'_>,
+    name: &str,
+    least: u64,
+    policy: &Policy,
+) -> Result<Option<Duration>, Error> {
+    let seconds = optional_natural(field, name, least..=policy.max_ttl.as_secs())?;
+    Ok(seconds.map(Duration::from_secs))
 }
 
 fn read_update<'a>(body: &Fields<'a>, policy: &Policy) -> Result<Operation<'a, ()>, Error> {

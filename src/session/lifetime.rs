@@ -61,11 +61,21 @@ impl Lifetime {
         self.last_used_at = self.last_used_at.max(now);
     }
 
-    /// Records that the user authenticated again: the lifetime restarts with its original length.
-    pub fn reauthenticate(&mut self, now: Timestamp) {
-        let ttl = self.ends_at.since(self.auth_time);
+    /// Records that the user authenticated again: the lifetime restarts. Its length and the idle timeout are the
+    /// session's own, unless they are given. An idle timeout of zero is none.
+    pub fn restart(
+        &mut self,
+        now: Timestamp,
+        ttl: Option<Duration>,
+        idle_timeout: Option<Duration>,
+    ) {
+        let own_ttl = self.ends_at.since(self.auth_time);
         self.auth_time = now;
-        self.ends_at = now + ttl;
+        self.ends_at = now + ttl.unwrap_or(own_ttl);
+        if let Some(idle_timeout) = idle_timeout {
+            let millis = whole_millis(idle_timeout);
+            self.idle_timeout_millis = Some(millis).filter(|millis| *millis > 0);
+        }
     }
 }
 
@@ -81,11 +91,11 @@ mod tests {
         assert!(life.limited_to(millis(4_000)).is_live(NOON + millis(3_999)));
         assert!(!life.limited_to(millis(4_000)).is_live(NOON + millis(4_000)));
         // A new lifetime is the session's own or the longest that the policy allows, whichever is shorter.
-        life.reauthenticate(NOON + millis(7_000));
+        life.restart(NOON + millis(7_000), None, None);
         let end = life.limited_to(millis(4_000)).ends_at;
         assert_eq!(end, NOON + millis(11_000));
         let mut limited = life.limited_to(millis(4_000));
-        limited.reauthenticate(NOON + millis(8_000));
+        limited.restart(NOON + millis(8_000), None, None);
         assert_eq!(limited.ends_at, NOON + millis(12_000));
     }
 
@@ -124,12 +134,25 @@ mod tests {
     fn reauthentication_restarts_the_lifetime_with_its_original_length() {
         let mut life = Lifetime::begin(NOON, millis(10_000), None);
         for again in [7_000, 15_000] {
-            life.reauthenticate(NOON + millis(again));
+            life.restart(NOON + millis(again), None, None);
             assert!(life.is_live(NOON + millis(again + 9_999)));
             assert!(!life.is_live(NOON + millis(again + 10_000)));
         }
         assert_eq!(life.created_at, NOON);
         assert_eq!(life.auth_time, NOON + millis(15_000));
+    }
+
+    #[test]
+    fn a_lifetime_may_restart_with_another_length_and_another_idle_timeout() {
+        let mut life = Lifetime::begin(NOON, millis(10_000), Some(millis(4_000)));
+        life.restart(NOON + millis(1_000), Some(millis(2_000)), None);
+        assert_eq!(life.ends_at, NOON + millis(3_000));
+        assert_eq!(life.idle_timeout_millis, Some(4_000));
+        life.restart(NOON + millis(2_000), None, Some(Duration::ZERO));
+        assert_eq!(life.ends_at, NOON + millis(4_000));
+        assert_eq!(life.idle_timeout_millis, None);
+        life.restart(NOON + millis(3_000), None, Some(millis(1_500)));
+        assert_eq!(life.idle_timeout_millis, Some(1_500));
     }
 
     #[test]

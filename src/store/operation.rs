@@ -280,6 +280,14 @@ pub struct Changes<'a> {
     /// data the session keeps. The lifetime restarts. If the session belonged to another user, all its earlier keys are
     /// forgotten, so that nobody who knew one is logged in with it (OWASP: session fixation).
     pub user: Option<Cow<'a, str>>,
+    /// How long the session lives from now on: from 1 second to [`Policy::max_ttl`]. Only a regeneration that restarts
+    /// the lifetime may set it. `None` keeps the session's own length.
+    pub ttl: Option<Duration>,
+    /// How long the session may go unused from now on: from 1 second to [`Policy::max_ttl`], or zero for no limit. Only
+    /// a regeneration that restarts the lifetime may set it. `None` keeps the session's own limit.
+    pub idle_timeout: Option<Duration>,
+    /// How many live sessions [`Changes::user`] may have: at least 1. The default is [`Policy::max_sessions_per_user`].
+    pub max_sessions_per_user: Option<usize>,
     /// The presented binding. A bound session is regenerated only with its own binding.
     pub binding: Option<Binding>,
     /// The session's new binding. `None` keeps the binding.
@@ -288,6 +296,41 @@ pub struct Changes<'a> {
     pub data: Option<Cow<'a, str>>,
     /// Whether [`Outcomes::detail`](super::Outcomes::detail) is to tell the session's times.
     pub detail: bool,
+}
+
+impl Changes<'_> {
+    /// Whether the regeneration restarts the lifetime, because the user has just authenticated.
+    pub fn restarts_lifetime(&self) -> bool {
+        self.reauthenticated || self.user.is_some()
+    }
+
+    /// Returns the name of a change that only another change allows, and what it must be; `None` if all are in place.
+    pub(crate) fn out_of_place(&self) -> Option<(&'static str, &'static str)> {
+        let restarts = "absent unless reauthenticated or user_id restarts the lifetime";
+        if self.ttl.is_some() && !self.restarts_lifetime() {
+            Some(("ttl", restarts))
+        } else if self.idle_timeout.is_some() && !self.restarts_lifetime() {
+            Some(("idle_timeout", restarts))
+        } else if self.max_sessions_per_user.is_some() && self.user.is_none() {
+            Some(("max_sessions_per_user", "absent without user_id"))
+        } else {
+            None
+        }
+    }
+
+    /// The lifetime of the session after a regeneration at `now`.
+    pub(crate) fn apply_to(&self, mut lifetime: Lifetime, now: Timestamp) -> Lifetime {
+        lifetime.use_at(now);
+        if self.restarts_lifetime() {
+            lifetime.restart(now, self.ttl, self.idle_timeout);
+        }
+        lifetime
+    }
+
+    /// How many live sessions the session's new user may have, if there is a limit.
+    pub fn user_limit(&self, policy: &Policy) -> Option<usize> {
+        self.max_sessions_per_user.or(policy.max_sessions_per_user)
+    }
 }
 
 /// Which part of a user's list of sessions to show, and how.

@@ -114,8 +114,8 @@ pub trait Records {
         self.change(record, &change)
     }
 
-    /// Changes a session. If the change gives it to another user, the record no longer tells the session's user and
-    /// place.
+    /// Changes a session. Its end may come earlier by this, and [`Records::due`] has to list it then. If the change
+    /// gives it to another user, the record no longer tells the session's user and place.
     fn change(&mut self, record: &Self::Record, change: &Change<'_>) -> Result<(), Self::Error>;
 
     /// Forgets a session's retired keys, oldest first, until `is_enough` returns true. `is_enough` receives the time

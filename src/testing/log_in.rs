@@ -130,6 +130,66 @@ macro_rules! tests_of_log_in {
             assert_eq!(store.one(validate("a")), Seen::Invalid);
         }
 
+        #[test]
+        fn a_lifetime_that_restarts_may_have_another_length_and_idle_timeout() {
+            let mut store = $crate::open_bench!(Policy::default());
+            for user in [Some("alice"), Some("visitor"), None] {
+                store.one(create_idle("v", "visitor", SECOND * 60));
+                let changes = |ttl, idle_timeout| Changes {
+                    user: user.map(Into::into),
+                    reauthenticated: user.is_none(),
+                    ttl: Some(ttl),
+                    idle_timeout,
+                    ..Changes::default()
+                };
+                let name = user.unwrap_or("visitor");
+                let longer = changes(HOUR * 24, Some(Duration::ZERO));
+                assert_eq!(
+                    store.one(regenerate_as("v", "a", longer)),
+                    Seen::Regenerated
+                );
+                let life = store.lifetimes(name)[0];
+                assert_eq!(life.ends_at.since(life.auth_time), HOUR * 24);
+                assert_eq!(life.idle_timeout_millis, None);
+                let idle = changes(HOUR, Some(SECOND * 2));
+                assert_eq!(store.one(regenerate_as("a", "b", idle)), Seen::Regenerated);
+                let life = store.lifetimes(name)[0];
+                assert_eq!(life.ends_at.since(life.auth_time), HOUR);
+                assert_eq!(life.idle_timeout_millis, Some(2000));
+                let shorter = changes(SECOND, None);
+                assert_eq!(
+                    store.one(regenerate_as("b", "c", shorter)),
+                    Seen::Regenerated
+                );
+                assert_eq!(store.one(validate("c")), valid(name));
+                store.assert_live(1, 1);
+                store.advance(2100);
+                // Nobody has to present the id: the end has come earlier than it was planned.
+                store.assert_live(0, 0);
+                assert_eq!(store.one(validate("c")), Seen::Invalid);
+            }
+        }
+
+        #[test]
+        fn a_log_in_may_set_the_limit_of_its_user() {
+            let mut store = $crate::open_bench!(Policy {
+                max_sessions_per_user: Some(1),
+                on_user_limit: OnUserLimit::Reject,
+                ..Policy::default()
+            });
+            store.apply(&[create("v", "visitor", HOUR), create("one", "alice", HOUR)]);
+            let within = |limit| Changes {
+                user: Some("alice".into()),
+                max_sessions_per_user: Some(limit),
+                ..Changes::default()
+            };
+            let refused = store.one(regenerate_as("v", "a", within(1)));
+            assert_eq!(refused, Seen::UserLimit);
+            let taken = store.one(regenerate_as("v", "a", within(2)));
+            assert_eq!(taken, Seen::Regenerated);
+            store.assert_live(2, 1);
+        }
+
         /// Whoever planted a visitor's id in a browser must not be logged in with it, and must not be able to log out.
         #[test]
         fn no_earlier_id_leads_to_the_session_after_a_log_in() {
@@ -252,6 +312,8 @@ macro_rules! tests_of_log_in {
             assert_eq!(store.one(validate("v")), valid("visitor"));
             assert_eq!(store.one(validate("a")), Seen::Invalid);
             assert_eq!(store.one(validate("one")), valid("alice"));
+            // Only a session that could become hers is worth a look at her limit.
+            assert_eq!(store.one(log_in("never", "a", "alice")), Seen::Invalid);
             store.one(destroy("one"));
             assert_eq!(store.one(log_in("v", "a", "alice")), Seen::Regenerated);
             store.assert_live(1, 1);

@@ -224,6 +224,39 @@ fn a_visitor_logs_in_with_the_data_of_the_visit() {
 }
 
 #[test]
+fn a_change_that_needs_another_is_refused_without_it() {
+    let mut sessions = authority();
+    let id = sessions.create("alice").expect("a session").id;
+    let changes = |argument| {
+        let is = |name| argument == name;
+        Changes {
+            ttl: is("ttl").then_some(SECOND),
+            idle_timeout: is("idle_timeout").then_some(SECOND),
+            max_sessions_per_user: is("max_sessions_per_user").then_some(1),
+            ..Changes::default()
+        }
+    };
+    for argument in ["ttl", "idle_timeout", "max_sessions_per_user"] {
+        let refusal = refused(sessions.regenerate_with(id.expose(), changes(argument)));
+        assert_eq!(refusal, argument);
+        let wrong = Changes {
+            ttl: Some(Duration::ZERO),
+            reauthenticated: true,
+            ..Changes::default()
+        };
+        assert_eq!(refused(sessions.regenerate_with(id.expose(), wrong)), "ttl");
+        let none = Changes {
+            max_sessions_per_user: Some(0),
+            ..as_user("alice")
+        };
+        let refusal = refused(sessions.regenerate_with(id.expose(), none));
+        assert_eq!(refusal, "max_sessions_per_user");
+    }
+    let valid = sessions.validate(id.expose()).expect("an answer");
+    assert_eq!(valid.user(), Some("alice"));
+}
+
+#[test]
 fn every_argument_keeps_to_the_limits_of_the_wire() {
     let mut sessions = authority();
     let long = "x".repeat(257);

@@ -37,9 +37,11 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (id(), rarely(), maybe(0..4_u64), maybe(any::<bool>())).prop_map(
             |(id, binding, max_age, touch)| Step::Validate { id, binding, max_age, touch }
         ),
-        5 => (id(), maybe(any::<bool>()), small(), rarely(), rarely(), maybe(user())).prop_map(
-            |(id, reauthenticated, data, binding, new_binding, user)| Step::Regenerate {
-                id, reauthenticated, data, binding, new_binding, user
+        5 => (
+            id(), maybe(any::<bool>()), small(), rarely(), rarely(), maybe(user()), maybe((1..6_u64, maybe(0..4_u64)))
+        ).prop_map(
+            |(id, reauthenticated, data, binding, new_binding, user, restart)| Step::Regenerate {
+                id, reauthenticated, data, binding, new_binding, user, restart
             }
         ),
         2 => (id(), 0..3_u8, rarely(), maybe(prop::option::of(0..3_u8))).prop_map(

@@ -15,6 +15,11 @@ type Row = (
 const CREATE: &str = r#""type":"create_session","user_id":"alice""#;
 const VALIDATE: &str = r#""type":"validate_session","session_id":"5ecret-1d""#;
 const REGENERATE: &str = r#""type":"regenerate_session","old_session_id":"5ecret-1d""#;
+const REAUTHENTICATE: &str =
+    r#""type":"regenerate_session","old_session_id":"5ecret-1d","reauthenticated":true"#;
+const LOG_IN: &str =
+    r#""type":"regenerate_session","old_session_id":"5ecret-1d","user_id":"alice""#;
+const RESTARTS: &str = "absent unless reauthenticated or user_id restarts the lifetime";
 const UPDATE: &str = r#""type":"update_session","session_id":"5ecret-1d""#;
 const UPDATE_ALL: &str = r#""type":"update_session","session_id":"5ecret-1d","data":{}"#;
 const DESTROY_ID: &str = r#""type":"destroy_session","session_id":"5ecret-1d""#;
@@ -120,6 +125,36 @@ const ROWS: &[Row] = &[
         &["true", "false"],
         &["null", "1", "\"true\"", "{}"],
         "true or false",
+    ),
+    (
+        REAUTHENTICATE,
+        "ttl",
+        NUMBERS,
+        WRONG_NUMBERS,
+        "an integer from 1 to 2592000",
+    ),
+    (
+        REAUTHENTICATE,
+        "idle_timeout",
+        NUMBERS,
+        WRONG_NUMBERS,
+        "an integer from 0 to 2592000",
+    ),
+    (
+        LOG_IN,
+        "max_sessions_per_user",
+        &["1", "18446744073709551615"],
+        &["0", "null"],
+        "an integer from 1 to 18446744073709551615",
+    ),
+    (REGENERATE, "ttl", &[], NUMBERS, RESTARTS),
+    (REGENERATE, "idle_timeout", &[], NUMBERS, RESTARTS),
+    (
+        REAUTHENTICATE,
+        "max_sessions_per_user",
+        &[],
+        NUMBERS,
+        "absent without user_id",
     ),
     (REGENERATE, "data", OBJECTS, WRONG_OBJECTS, OBJECT),
     (REGENERATE, "user_id", STRINGS, WRONG_STRINGS, STRING),

@@ -123,7 +123,7 @@ impl Records for MemoryRecords<'_> {
     }
 
     fn change(&mut self, record: &Slot<Session>, change: &Change<'_>) -> Result<()> {
-        self.tables[*record].set_lifetime(&change.lifetime);
+        self.tables.change_lifetime(*record, &change.lifetime);
         if let Some(data) = change.data {
             self.tables.set_data(*record, data);
         }

@@ -409,6 +409,16 @@ impl Tables {
         first.filter(is_due).take(at_most).collect()
     }
 
+    /// Stores the times of a session that is regenerated or updated, which may end earlier by it.
+    pub fn change_lifetime(&mut self, slot: Slot<Session>, lifetime: &Lifetime) {
+        let session = &mut self.sessions[slot];
+        session.set_lifetime(lifetime);
+        session.idle_timeout_millis = lifetime.idle_timeout_millis.unwrap_or(NEVER_IDLE);
+        if check_second_of(lifetime) < session.check_second() {
+            self.reschedule(slot);
+        }
+    }
+
     /// Postpones the check of a session that has not expired to the second in which it expires unless it is used.
     pub fn reschedule(&mut self, slot: Slot<Session>) {
         self.unschedule(slot);
@@ -418,7 +428,7 @@ impl Tables {
     fn schedule(&mut self, slot: Slot<Session>) {
         let session = &mut self.sessions[slot];
         let created = session.created_at.unix_seconds();
-        let second = session.lifetime().expires_at().as_millis().div_ceil(1000);
+        let second = check_second_of(&session.lifetime());
         // A session that lives longer than 136 years is checked too early, which is harmless.
         session.check_after = u32::try_from(second - created).unwrap_or(u32::MAX);
         let second = session.check_second();
@@ -519,6 +529,11 @@ fn presented_key<'a>(operation: &'a Operation<'_>) -> Option<&'a SessionKey> {
         | Operation::Regenerate { old: key, .. } => Some(key),
         _ => None,
     }
+}
+
+/// The second at whose beginning a session has expired, unless it is used.
+fn check_second_of(lifetime: &Lifetime) -> u64 {
+    lifetime.expires_at().as_millis().div_ceil(1000)
 }
 
 /// The order of a session, of its place.

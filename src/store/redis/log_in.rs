@@ -14,7 +14,7 @@ use super::report::Report;
 use super::requests::{Beginning, Requests};
 use super::scripts::ScriptName;
 use super::upkeep::Upkeep;
-use crate::session::{OnUserLimit, Policy, SessionKey};
+use crate::session::{OnUserLimit, Policy, SessionKey, whole_millis};
 use crate::store::{Changes, Operation, StoreError};
 
 /// A log-in on its way.
@@ -77,30 +77,24 @@ impl Executor {
             user: digest_of(log_in.user),
             handle: from.place.handle,
         };
-        if let Some(limit) = policy.max_sessions_per_user
+        let mut replies = Vec::new();
+        if let Some(limit) = log_in.changes.user_limit(policy)
             && policy.on_user_limit == OnUserLimit::Reject
         {
             // The session must not end when it has nowhere to go.
-            let replies = self.run(policy, log_in, |requests| {
+            replies = self.leave(policy, log_in, from, true)?;
+            if !matches!(last_of(&replies), Some(Finding::Resolved)) {
+                return Ok(replies);
+            }
+            replies.extend(self.run(policy, log_in, |requests| {
                 requests.on_hash(ScriptName::Room, to.user).arg(limit);
-            })?;
-            if let [
-                ..,
-                Reply {
-                    finding: Finding::UserLimit { .. },
-                    ..
-                },
-            ] = replies.as_slice()
-            {
+            })?);
+            if let Some(Finding::UserLimit { .. }) = last_of(&replies) {
                 return Ok(replies);
             }
         }
-        let mut replies = self.run(policy, log_in, |requests| {
-            let script = requests.on_session(ScriptName::Leave, (log_in.old, from));
-            let binding = log_in.changes.binding.as_ref();
-            script.arg(binding.map_or(&[][..], |binding| binding.as_bytes()));
-        })?;
-        let Some(Finding::Left(departure)) = replies.last().map(|reply| &reply.finding) else {
+        replies.extend(self.leave(policy, log_in, from, false)?);
+        let Some(Finding::Left(departure)) = last_of(&replies) else {
             return Ok(replies);
         };
         let begun = self.begin_again(policy, log_in, to, departure);
@@ -115,6 +109,16 @@ impl Executor {
         Ok(replies)
     }
 
+    /// Takes the session out of the visitor's hash, or only looks whether it may leave.
+    fn leave(&mut self, policy: &Policy, log_in: &LogIn<'_>, from: Known, looks: bool) -> Replies {
+        let binding = log_in.changes.binding.as_ref();
+        self.run(policy, log_in, |requests| {
+            let script = requests.on_session(ScriptName::Leave, (log_in.old, from));
+            script.arg(binding.map_or(&[][..], |binding| binding.as_bytes()));
+            script.arg(u8::from(looks));
+        })
+    }
+
     /// Begins a session that has left.
     fn begin_again(
         &mut self,
@@ -125,9 +129,13 @@ impl Executor {
     ) -> Replies {
         let changes = log_in.changes;
         let binding = changes.new_binding.as_ref().map(|it| &it.as_bytes()[..]);
-        let life = match departure.idle_timeout {
-            0 => departure.ttl,
-            idle_timeout => departure.ttl.min(2 * idle_timeout),
+        let ttl = changes.ttl.map_or(departure.ttl, whole_millis);
+        let idle_timeout = changes
+            .idle_timeout
+            .map_or(departure.idle_timeout, whole_millis);
+        let life = match idle_timeout {
+            0 => ttl,
+            idle_timeout => ttl.min(2 * idle_timeout),
         };
         let replies = self.run(policy, log_in, |requests| {
             let life = std::time::Duration::from_millis(life);
@@ -137,11 +145,11 @@ impl Executor {
                 key: log_in.new,
                 place,
                 user: log_in.user,
-                ttl: departure.ttl,
-                idle_timeout: departure.idle_timeout,
+                ttl,
+                idle_timeout,
                 data: changes.data.as_deref().or(departure.data.as_deref()),
                 binding: binding.or(departure.binding.as_deref()),
-                limit: policy.max_sessions_per_user,
+                limit: changes.user_limit(policy),
                 created_at: Some(departure.created_at),
             });
         });
@@ -180,6 +188,10 @@ impl Executor {
         self.servers.exchange(&upkeep.commands);
         Ok(replies)
     }
+}
+
+fn last_of(replies: &[Reply]) -> Option<&Finding> {
+    replies.last().map(|reply| &reply.finding)
 }
 
 /// Whether a script has changed what a replica must hold too.

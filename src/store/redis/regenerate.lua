@@ -1,6 +1,6 @@
 -- Repeats `regenerate`.
 -- ARGV: handle, key, grace, revoke; new key, '1' if the user has authenticated again, data or '', how many retired
--- keys to remember; binding or '', new binding or ''.
+-- keys to remember; binding or '', new binding or ''; then also lifetime or '', idle timeout (0 for none) or ''.
 -- Answers R with the life of the new key's pointer, the life of retired keys' pointers, the retired keys whose pointers
 -- must stay longer, and the retired keys that it has forgotten; G if the key was regenerated a moment ago; or I.
 
@@ -13,8 +13,9 @@ local old, proved = session.key, session.authenticated
 session.key = ARGV[5]
 session.used = math.max(session.used, now)
 if ARGV[6] == '1' then
-  session.ends = now + session.ends - session.authenticated
+  session.ends = now + (tonumber(ARGV[11]) or session.ends - session.authenticated)
   session.authenticated = now
+  session.idle = tonumber(ARGV[12]) or session.idle
 end
 write(session)
 if ARGV[7] ~= '' then call('HSET', all, 'd' .. handle, ARGV[7]) end

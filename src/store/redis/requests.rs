@@ -187,8 +187,10 @@ impl Requests<'_> {
         changes: Option<&Changes<'_>>,
     ) {
         // If there is a user, it is the session's own, or the session would have left.
-        let is_authenticated = |it: &Changes<'_>| it.reauthenticated || it.user.is_some();
-        let reauthenticated = changes.is_some_and(is_authenticated);
+        let reauthenticated = changes.is_some_and(Changes::restarts_lifetime);
+        let ttl = changes.and_then(|changes| changes.ttl).map(whole_millis);
+        let idle_timeout = changes.and_then(|changes| changes.idle_timeout);
+        let text = |millis: Option<u64>| millis.map_or_else(String::new, |it| it.to_string());
         let data = changes.and_then(|changes| changes.data.as_deref());
         let remembers_retired = self.policy.remembers_retired();
         let script = self.on_session(ScriptName::Regenerate, session);
@@ -204,6 +206,9 @@ impl Requests<'_> {
         let binding = changes.and_then(|changes| changes.binding.as_ref());
         let new_binding = changes.and_then(|changes| changes.new_binding.as_ref());
         script.arg(bytes(binding)).arg(bytes(new_binding));
+        script
+            .arg(text(ttl))
+            .arg(text(idle_timeout.map(whole_millis)));
         // Later operations of the batch may present the new key.
         self.pointers.places.insert(new, session.1);
     }

@@ -4,9 +4,9 @@
 -- sessions has beside it: the handles by their order, so that a page of a list costs what it shows. A script reads and
 -- writes no other key, so each operation is atomic on any cluster. The fields of the hash:
 --
---   u                the user's name n                how many sessions have begun, which gives them an order i
---   which n the sorted set knows; where it has no such field, or an old one, there is no sorted set, or
---                    it is of no use
+--   u                the user's name
+--   n                how many sessions have begun, which gives them an order
+--   i                up to which n the sorted set is complete; with no such field, or an old one, it is of no use
 --   s HANDLE         a session: see HEAD
 --   d HANDLE         its data, if it has some
 --   b HANDLE         its binding, if it has one

@@ -225,16 +225,11 @@ impl<R: Records> Rules<'_, R> {
         let new_user = changes.user.as_deref();
         let new_user = new_user.filter(|user| *user != self.records.session(record).user);
         if let Some(user) = new_user
-            && let Some(refusal) =
-                self.make_room_for_user(user, self.policy.max_sessions_per_user)?
+            && let Some(refusal) = self.make_room_for_user(user, changes.user_limit(self.policy))?
         {
             return Ok(self.refuse(user, refusal));
         }
-        let mut lifetime = presented.lifetime;
-        lifetime.use_at(self.now);
-        if changes.reauthenticated || changes.user.is_some() {
-            lifetime.reauthenticate(self.now);
-        }
+        let lifetime = changes.apply_to(presented.lifetime, self.now);
         let remembers_retired = self.policy.remembers_retired() && new_user.is_none();
         let retirement = remembers_retired.then_some(Retirement {
             at: self.now,

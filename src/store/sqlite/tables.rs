@@ -201,10 +201,17 @@ impl<'c> Tables<'c> {
 
     /// Replaces a session's key, and stores the times that a regeneration may change.
     pub fn rekey(&self, row: &Row, key: SessionKey, life: &Lifetime) -> Result<()> {
-        let sql = "UPDATE sessions SET key = ?2, first_key = coalesce(first_key, key), auth_time = ?3, ends_at = ?4 \
-                   WHERE id = ?1";
-        let (auth_time, ends_at) = (millis(life.auth_time), millis(life.ends_at));
-        self.write(sql, (row.id, key.as_bytes(), auth_time, ends_at))
+        let sql = "UPDATE sessions SET key = ?2, first_key = coalesce(first_key, key), auth_time = ?3, ends_at = ?4, \
+                   idle_timeout = ?5, due_at = min(due_at, ?6) WHERE id = ?1";
+        let values = (
+            row.id,
+            key.as_bytes(),
+            millis(life.auth_time),
+            millis(life.ends_at),
+            life.idle_timeout_millis.map(signed),
+            millis(life.expires_at()),
+        );
+        self.write(sql, values)
     }
 
     pub fn set_binding(&self, row: &Row, binding: &Binding) -> Result<()> {

@@ -355,6 +355,12 @@ impl Model {
         }
         session.last_seen_at = self.now;
         if request.get("reauthenticated") == Some(&Value::Bool(true)) || user.is_some() {
+            if let Some(ttl) = request.get("ttl").map(number) {
+                session.ttl = ttl * 1000;
+            }
+            if let Some(idle_timeout) = request.get("idle_timeout").map(number) {
+                session.idle_timeout = Some(idle_timeout * 1000).filter(|idle| *idle > 0);
+            }
             session.auth_time = self.now;
             session.ends_at = self.now + session.ttl;
         }

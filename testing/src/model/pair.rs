@@ -50,6 +50,8 @@ pub enum Step {
         binding: Option<u8>,
         new_binding: Option<u8>,
         user: Option<u8>,
+        /// For a lifetime that restarts: its length and its idle timeout.
+        restart: Option<(u64, Option<u64>)>,
     },
     Update {
         id: Choice,
@@ -195,8 +197,14 @@ fn request(step: &Step, model: &Model) -> Option<Map<String, Value>> {
             binding: property,
             new_binding,
             user: number,
+            restart,
         } => {
             put("user_id", number.map(user));
+            if number.is_some() || *reauthenticated == Some(true) {
+                put("ttl", restart.map(|(ttl, _)| ttl.into()));
+                let idle_timeout = restart.and_then(|(_, idle_timeout)| idle_timeout);
+                put("idle_timeout", idle_timeout.map(Value::from));
+            }
             put("binding", binding(property));
             put("new_binding", binding(new_binding));
             put("type", Some("regenerate_session".into()));

@@ -120,6 +120,15 @@ impl Script {
                 changes: Some(Box::new(Changes {
                     reauthenticated: self.random.random_bool(0.3),
                     user: self.random.random_bool(0.3).then(|| self.user().into()),
+                    // Without a restart of the lifetime they change nothing.
+                    ttl: self
+                        .random
+                        .random_bool(0.2)
+                        .then(|| self.lifetime(self.times.longest_ttl)),
+                    idle_timeout: idle
+                        .filter(|_| self.random.random_bool(0.2))
+                        .map(|longest| self.lifetime(longest)),
+                    max_sessions_per_user: self.random.random_bool(0.1).then_some(3),
                     data: self.data(),
                     binding: self.binding(),
                     new_binding: self

@@ -38,6 +38,28 @@ struct Entry<'a> {
     /// The sender's name, as the request gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     src: Option<&'a RawValue>,
+    /// The user and the number of the process that sent the request through a socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+}
+
+/// A process that has connected to the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The user who ran the process when it connected.
+    pub uid: u32,
+    /// The number of the process when it connected.
+    pub pid: Option<u32>,
+}
+
+/// Where a request comes from.
+pub struct Origin<'a> {
+    /// The JSON text of the sender's name.
+    pub src_json: Option<&'a str>,
+    /// The process that sent the request, if it did through a socket.
+    pub peer: Option<Peer>,
 }
 
 impl Audit {
@@ -57,13 +79,13 @@ impl Audit {
         self.record
     }
 
-    /// Writes the events of a batch. `src_of` returns the JSON text of the sender's name for the operation at a place.
-    /// The audit calls it in the order of the operations.
+    /// Writes the events of a batch. `origin_of` returns where the operation at a place comes from. The audit calls it
+    /// in the order of the operations.
     pub fn write<'s>(
         &mut self,
         now: Timestamp,
         outcomes: &Outcomes,
-        mut src_of: impl FnMut(usize) -> Option<&'s str>,
+        mut origin_of: impl FnMut(usize) -> Option<Origin<'s>>,
     ) {
         if outcomes.events().is_empty() {
             return;
@@ -76,11 +98,15 @@ impl Audit {
             self.lines.push(b'\n');
         }
         for event in outcomes.events() {
+            // Nobody asked for a session to expire.
+            let origin = origin_of(event.operation).filter(|_| event.kind != EventKind::Expired);
+            let src_json = origin.as_ref().and_then(|origin| origin.src_json);
+            let peer = origin.as_ref().and_then(|origin| origin.peer);
             let entry = Entry {
                 time: time.clone(),
-                src: src_of(event.operation)
-                    .filter(|_| event.kind != EventKind::Expired)
-                    .and_then(|json| serde_json::from_str(json).ok()),
+                src: src_json.and_then(|json| serde_json::from_str(json).ok()),
+                uid: peer.map(|peer| peer.uid),
+                pid: peer.and_then(|peer| peer.pid),
                 ..Entry::of(event, outcomes)
             };
             serde_json::to_writer(&mut self.lines, &entry).expect("an entry is JSON");
@@ -124,6 +150,8 @@ impl<'a> Entry<'a> {
             user: event.user.as_ref().map(|user| outcomes.text(user)),
             handle: event.handle.map(|handle| handle.to_string()),
             src: None,
+            uid: None,
+            pid: None,
         }
     }
 }

@@ -22,7 +22,8 @@
 //!
 //! Bytes in, one batch, bytes out. A batch passes down this list and back up:
 //!
-//! - `node` runs the loop: read, batch, apply, write.
+//! - `node` runs the loop on one stream: read, batch, apply, write. `server` does on many connections.
+//! - `round` makes one batch of what has arrived.
 //! - `lines` splits bytes into lines, in bounded memory.
 //! - `messages` groups lines into messages.
 //! - `protocol` decodes messages into typed requests, and encodes typed replies into lines.
@@ -49,6 +50,9 @@ mod messages;
 mod node;
 mod outage;
 mod protocol;
+mod round;
+#[cfg(feature = "socket")]
+mod server;
 pub mod session;
 pub mod store;
 #[cfg(feature = "testing")]
@@ -59,3 +63,5 @@ pub use id::{IdFormat, SessionId};
 pub use messages::Options;
 pub use node::{Node, RunError};
 pub use protocol::ReplyFormat;
+#[cfg(feature = "socket")]
+pub use server::Server;

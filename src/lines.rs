@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read};
 
 /// How many bytes one read asks for. A pipe holds that many by default on Linux, so one read can empty it.
-const READ_BYTES: usize = 64 * 1024;
+pub const READ_BYTES: usize = 64 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 
@@ -28,6 +28,9 @@ pub struct LineReader {
     filled: usize,
     /// Whether the reader has dropped a part of the arriving line, because the line is too long.
     dropping: bool,
+    /// Whether complete lines are left that were handed out and not read.
+    #[cfg(feature = "socket")]
+    is_paused: bool,
     lines_before: u64,
 }
 
@@ -42,6 +45,27 @@ pub enum Next {
     End,
 }
 
+/// What one read has brought.
+#[cfg(feature = "socket")]
+pub enum Arrival<'a> {
+    /// Complete lines.
+    Lines(Lines<'a>),
+    /// A part of a line.
+    PartOfLine,
+    /// The end of the stream, with nothing before it.
+    End,
+}
+
+/// What one read has brought, before it is handed out.
+enum Piece {
+    /// Lines that end before `end`.
+    Lines { end: usize, next: Next },
+    /// A line that is not complete yet.
+    PartOfLine,
+    /// The end of the stream, with nothing before it.
+    End,
+}
+
 impl LineReader {
     /// Makes a reader of lines of up to `max_line_bytes` bytes, not counting line endings.
     pub fn new(max_line_bytes: usize) -> Self {
@@ -52,6 +76,8 @@ impl LineReader {
             held: 0,
             filled: 0,
             dropping: false,
+            #[cfg(feature = "socket")]
+            is_paused: false,
             lines_before: 0,
         }
     }
@@ -63,32 +89,98 @@ impl LineReader {
     ///
     /// If `input` cannot be read.
     pub fn read_batch(&mut self, input: &mut impl Read) -> io::Result<Option<Lines<'_>>> {
+        self.forget_handed_out();
+        loop {
+            match self.read(input)? {
+                Piece::Lines { end, next } => return Ok(Some(self.hand_out(end, next))),
+                Piece::PartOfLine => {}
+                Piece::End => return Ok(None),
+            }
+        }
+    }
+
+    /// Reads once, and returns the complete lines that have arrived by then. For an input that does not block, and that
+    /// others wait beside.
+    ///
+    /// # Errors
+    ///
+    /// If `input` cannot be read now.
+    #[cfg(feature = "socket")]
+    pub fn read_once(&mut self, input: &mut impl Read) -> io::Result<Arrival<'_>> {
+        self.forget_handed_out();
+        if std::mem::take(&mut self.is_paused)
+            && let Some(last) = memchr::memrchr(b'\n', &self.buffer[..self.filled])
+        {
+            return Ok(Arrival::Lines(self.hand_out(last + 1, Next::MoreLines)));
+        }
+        Ok(match self.read(input)? {
+            Piece::Lines { end, next } => Arrival::Lines(self.hand_out(end, next)),
+            Piece::PartOfLine => Arrival::PartOfLine,
+            Piece::End => Arrival::End,
+        })
+    }
+
+    /// Lends the reader memory to read into, which it returns with [`LineReader::reclaim`].
+    #[cfg(feature = "socket")]
+    pub fn lend(&mut self, mut buffer: Vec<u8>) {
+        self.forget_handed_out();
+        if self.buffer.len() < buffer.len() && self.filled + READ_BYTES <= buffer.len() {
+            buffer[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
+            self.buffer = buffer;
+        }
+    }
+
+    /// Takes memory back that the reader does not need while it waits. It keeps the beginning of a line that has not
+    /// arrived as a whole.
+    #[cfg(feature = "socket")]
+    pub fn reclaim(&mut self) -> Option<Vec<u8>> {
+        self.forget_handed_out();
+        // A long line would be copied for each of its pieces.
+        if self.filled > READ_BYTES / 4 {
+            return None;
+        }
+        let kept = self.buffer[..self.filled].to_vec();
+        Some(std::mem::replace(&mut self.buffer, kept)).filter(|buffer| !buffer.is_empty())
+    }
+
+    /// Forgets the lines of the latest batch, whose memory is needed for the next.
+    fn forget_handed_out(&mut self) {
         if self.handed_out > 0 {
             self.buffer.copy_within(self.handed_out..self.filled, 0);
             self.filled -= self.handed_out;
             self.handed_out = 0;
         }
-        loop {
-            let arrived = self.fill(input)?;
-            let end_of_lines =
-                memchr::memrchr(b'\n', &self.buffer[self.filled - arrived..self.filled])
-                    .map(|at| self.filled - arrived + at + 1);
-            match end_of_lines {
-                Some(end) => return Ok(Some(self.hand_out(end, Next::MoreLines))),
-                None if arrived == 0 && self.filled > 0 => {
-                    return Ok(Some(self.hand_out(self.filled, Next::End)));
+    }
+
+    /// Reads once, and says what may be handed out by then.
+    fn read(&mut self, input: &mut impl Read) -> io::Result<Piece> {
+        let arrived = self.fill(input)?;
+        let end_of_lines = memchr::memrchr(b'\n', &self.buffer[self.filled - arrived..self.filled])
+            .map(|at| self.filled - arrived + at + 1);
+        Ok(match end_of_lines {
+            Some(end) => Piece::Lines {
+                end,
+                next: Next::MoreLines,
+            },
+            None if arrived == 0 && self.filled > 0 => Piece::Lines {
+                end: self.filled,
+                next: Next::End,
+            },
+            None if arrived == 0 => Piece::End,
+            None if self.held > 0 && self.filled > self.max_line_bytes + UNCOUNTED_BYTES => {
+                Piece::Lines {
+                    end: self.held,
+                    next: Next::TooLong,
                 }
-                None if arrived == 0 => return Ok(None),
-                None if self.held > 0 && self.filled > self.max_line_bytes + UNCOUNTED_BYTES => {
-                    return Ok(Some(self.hand_out(self.held, Next::TooLong)));
-                }
-                None if self.filled > self.max_line_bytes.max(KEPT_BYTES) + UNCOUNTED_BYTES => {
+            }
+            None => {
+                if self.filled > self.max_line_bytes.max(KEPT_BYTES) + UNCOUNTED_BYTES {
                     self.dropping = true;
                     self.filled = KEPT_BYTES + UNCOUNTED_BYTES;
                 }
-                None => {}
+                Piece::PartOfLine
             }
-        }
+        })
     }
 
     /// Reads once. Returns the number of bytes that arrived, 0 at the end of the stream.
@@ -127,6 +219,8 @@ impl LineReader {
             number: &mut self.lines_before,
             handed_out: &mut self.handed_out,
             held: &mut self.held,
+            #[cfg(feature = "socket")]
+            is_paused: &mut self.is_paused,
         }
     }
 }
@@ -154,6 +248,8 @@ pub struct Lines<'a> {
     number: &'a mut u64,
     handed_out: &'a mut usize,
     held: &'a mut usize,
+    #[cfg(feature = "socket")]
+    is_paused: &'a mut bool,
 }
 
 impl<'a> Lines<'a> {
@@ -177,6 +273,13 @@ impl<'a> Lines<'a> {
         self.at = line.start;
         self.first_is_cut = line.is_cut;
         *self.number -= 1;
+    }
+
+    /// Leaves the lines that were not read for the next batch.
+    #[cfg(feature = "socket")]
+    pub fn pause(self) {
+        *self.handed_out = self.at;
+        *self.is_paused = true;
     }
 
     /// Holds back everything from the offset `start` on. The next batch begins with these bytes, and yields the lines

@@ -3,8 +3,12 @@
 //! wrong.
 
 mod audit_file;
+#[cfg(feature = "socket")]
+mod call;
 mod cli;
 mod descriptors;
+#[cfg(feature = "socket")]
+mod socket_file;
 mod stderr;
 mod stop;
 
@@ -16,6 +20,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+#[cfg(feature = "socket")]
+use session_node::Server;
 use session_node::clock::{Clock, SystemClock};
 #[cfg(feature = "redis")]
 use session_node::store::RedisStore;
@@ -26,7 +32,9 @@ use session_node::{Node, RunError, SessionAuthority};
 use tracing::{info, warn};
 
 use crate::audit_file::AuditFile;
-use crate::cli::{Config, StoreConfig};
+use crate::cli::{Config, StoreConfig, Task};
+#[cfg(feature = "socket")]
+use crate::cli::{Listen, SocketConfig};
 use crate::stop::{Stopped, UntilSignal};
 
 /// The first text that a person at a terminal reads.
@@ -44,29 +52,87 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let config = match cli::read() {
-        Ok(config) => config,
+    let task = match cli::read() {
+        Ok(task) => task,
         Err(mistake) => {
             stderr::push(mistake.as_bytes());
             return ExitCode::from(2);
         }
     };
-    log_to_stderr(config.log);
-    match run(&config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
+    let done = match task {
+        Task::Serve(config) => {
+            log_to_stderr(config.log);
+            run(&config).map(|()| ExitCode::SUCCESS)
         }
-    }
+        #[cfg(feature = "socket")]
+        Task::Call(socket) => {
+            log_to_stderr(tracing::Level::WARN);
+            call::call(&socket, HINT)
+        }
+    };
+    done.unwrap_or_else(|error| {
+        tracing::error!("{error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 fn run(config: &Config) -> anyhow::Result<()> {
+    #[cfg(feature = "socket")]
+    if let Some(socket) = &config.socket {
+        return serve(config, socket);
+    }
     descriptors::stdin_was_open().map_err(RunError::Input)?;
     descriptors::stdout_was_open().map_err(RunError::Output)?;
     if io::stdin().is_terminal() {
         stderr::push(HINT.as_bytes());
     }
+    let (authority, audit_file) = build_authority(config)?;
+    let mut node = Node::new(authority, config.options);
+
+    // The node needs the descriptors themselves, because the handles of std would cut batches into pieces of 8 KiB or
+    // of one line.
+    let input = io::stdin().as_fd().try_clone_to_owned().map(File::from);
+    let input = input.context("cannot use standard input")?;
+    let input = UntilSignal::new(input, move || {
+        audit_file.iter().for_each(AuditFile::reopen);
+    });
+    let input = input.context("cannot listen for signals")?;
+    let output = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    info!("started: sessions in {}", config.store);
+    match node.run(input, output.context("cannot use standard output")?) {
+        Err(RunError::Input(error)) if Stopped::is_cause_of(&error) => info!("stopped: {error}"),
+        Ok(()) => info!("stopped: the input has ended, or nobody reads the replies"),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// Serves a socket until a signal arrives.
+#[cfg(feature = "socket")]
+fn serve(config: &Config, socket: &SocketConfig) -> anyhow::Result<()> {
+    let (authority, audit_file) = build_authority(config)?;
+    let stop = stop::stream_of_signals(move || {
+        audit_file.iter().for_each(AuditFile::reopen);
+    });
+    let stop = stop.context("cannot listen for signals")?;
+    let (listener, _file) = match &socket.listen {
+        Listen::Path(path) => {
+            let (listener, file) = socket_file::listen(path, socket.mode).context("--listen")?;
+            (listener, Some(file))
+        }
+        Listen::Systemd => (socket_file::from_systemd().context("--listen")?, None),
+    };
+    let most = socket.max_connections;
+    let server = Server::new(authority, config.options, most, listener, stop);
+    info!("started: sessions in {}", config.store);
+    let ended = server.and_then(Server::serve);
+    ended.context("cannot serve the socket")?;
+    info!("stopped: asked to stop");
+    Ok(())
+}
+
+/// Opens the store and the audit, and creates the sessions that exist from the start.
+fn build_authority(config: &Config) -> anyhow::Result<(SessionAuthority, Option<AuditFile>)> {
     let store = open_store(config)?;
     warn_of_a_clock_behind(&*store, &config.store);
     let mut authority = SessionAuthority::builder()
@@ -88,23 +154,7 @@ fn run(config: &Config) -> anyhow::Result<()> {
             .preload(&preload.id, &preload.user)
             .context("--preload")?;
     }
-    let mut node = Node::new(authority, config.options);
-
-    // The node needs the descriptors themselves, because the handles of std would cut batches into pieces of 8 KiB or
-    // of one line.
-    let input = io::stdin().as_fd().try_clone_to_owned().map(File::from);
-    let input = UntilSignal::new(input.context("cannot use standard input")?, move || {
-        audit_file.iter().for_each(AuditFile::reopen);
-    });
-    let input = input.context("cannot listen for signals")?;
-    let output = io::stdout().as_fd().try_clone_to_owned().map(File::from);
-    info!("started: sessions in {}", config.store);
-    match node.run(input, output.context("cannot use standard output")?) {
-        Err(RunError::Input(error)) if Stopped::is_cause_of(&error) => info!("stopped: {error}"),
-        Ok(()) => info!("stopped: the input has ended, or nobody reads the replies"),
-        Err(error) => return Err(error.into()),
-    }
-    Ok(())
+    Ok((authority, audit_file))
 }
 
 #[cfg_attr(

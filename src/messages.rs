@@ -152,6 +152,12 @@ impl<'a> Iterator for Messages<'a> {
 }
 
 impl<'a> Messages<'a> {
+    /// Leaves the messages that were not read for the next batch. Only after a message was read as a whole.
+    #[cfg(feature = "socket")]
+    pub fn pause(self) {
+        self.lines.pause();
+    }
+
     /// Begins a message of several lines if a line by itself is no message but can begin one. Otherwise refuses the
     /// line.
     #[cold]

@@ -6,20 +6,11 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use tracing::debug;
-
 use crate::authority::SessionAuthority;
-use crate::handler::{Handler, PendingReply};
+use crate::handler::Handler;
 use crate::lines::LineReader;
 use crate::messages::{MessageReader, Messages, Options};
-use crate::protocol::{self, ReturnAddress};
-use crate::session::Timestamp;
-use crate::store::Operation;
-
-/// How many bytes of replies the node may hold before it writes them. Lists of sessions may be long, so the node
-/// carries out a batch list by list: a peer that asks for many lists with one write must not fill the memory with
-/// replies.
-const MAX_REPLY_BYTES_HELD: usize = 1024 * 1024;
+use crate::round::{MAX_REPLY_BYTES_HELD, Round};
 
 /// Why a node stopped before its input ended.
 #[derive(Debug, thiserror::Error)]
@@ -76,56 +67,18 @@ impl Node {
     /// Carries out a batch, and writes its replies.
     fn answer(&mut self, messages: Messages<'_>, output: &mut impl Write) -> io::Result<()> {
         let now = self.handler.authority.now();
-        let mut pending = Vec::with_capacity(self.batch_size);
-        let mut operations = Vec::with_capacity(self.batch_size);
+        let mut round = Round::new(now, self.options.reply_format, self.batch_size);
         for message in messages {
-            let reply = self.handler.begin(message.request, &mut operations);
-            pending.push((message.return_address, reply));
-            if let Some(Operation::List { .. } | Operation::ListUsers { .. }) = operations.last() {
-                self.carry_out(now, &pending, &operations);
-                pending.clear();
-                operations.clear();
+            if round.add(&mut self.handler, message) {
+                round.carry_out(&mut self.handler, &mut self.replies);
                 if self.replies.len() > MAX_REPLY_BYTES_HELD {
                     self.write_replies(output)?;
                 }
             }
         }
-        self.batch_size = pending.len();
-        self.carry_out(now, &pending, &operations);
+        self.batch_size = round.len();
+        round.carry_out(&mut self.handler, &mut self.replies);
         self.write_replies(output)
-    }
-
-    /// Applies `operations`, and adds the replies to `self.replies`.
-    fn carry_out(
-        &mut self,
-        now: Timestamp,
-        pending: &[(ReturnAddress<'_>, PendingReply<'_>)],
-        operations: &[Operation<'_>],
-    ) {
-        let mut place = 0;
-        let source = |operation| {
-            // The audit asks in the order of the operations, so the search never has to go back.
-            while pending.get(place)?.1.operation() < Some(operation) {
-                place += 1;
-            }
-            pending[place].0.src_json()
-        };
-        self.handler.authority.carry_out(now, operations, source);
-        debug!("{} requests", pending.len());
-        for (return_address, reply) in pending {
-            self.handler.count(reply);
-            let detail = self.handler.detail(reply);
-            let reply = self.handler.reply(reply, operations);
-            let format = self.options.reply_format;
-            protocol::encode(
-                return_address,
-                format,
-                &reply,
-                detail,
-                now,
-                &mut self.replies,
-            );
-        }
     }
 
     fn write_replies(&mut self, output: &mut impl Write) -> io::Result<()> {

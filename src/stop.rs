@@ -58,28 +58,14 @@ impl<R: Read> UntilSignal<R> {
     /// If the signals cannot be handled or the thread cannot be started.
     pub fn new(input: R, on_hang_up: impl Fn() + Send + 'static) -> io::Result<Self> {
         let state = Arc::new(AtomicU8::new(WORKING));
-        let ignored = ignored_signals();
-        let stopping = [SIGTERM, SIGINT]
-            .into_iter()
-            .filter(|signal| !ignored.contains(signal));
-        let mut signals = Signals::new(stopping.chain([SIGHUP]))?;
         let shared_state = Arc::clone(&state);
-        thread::Builder::new()
-            .name("signals".into())
-            .spawn(move || {
-                for signal in signals.forever() {
-                    if signal == SIGHUP {
-                        on_hang_up();
-                        continue;
-                    }
-                    match shared_state.swap(STOPPING, Ordering::AcqRel) {
-                        WORKING => {}
-                        WAITING => exit(0),
-                        // A shell reports this status for a process that a signal ended.
-                        _ => exit(128 + signal),
-                    }
-                }
-            })?;
+        handle_signals(on_hang_up, move |signal| {
+            match shared_state.swap(STOPPING, Ordering::AcqRel) {
+                WORKING => {}
+                WAITING => exit(0),
+                _ => exit_by(signal),
+            }
+        })?;
         Ok(Self { input, state })
     }
 
@@ -88,6 +74,54 @@ impl<R: Read> UntilSignal<R> {
             .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
+}
+
+/// Returns a stream that ends when the process is asked to stop. Signals are as in [`UntilSignal::new`].
+///
+/// # Errors
+///
+/// If the signals cannot be handled or the thread cannot be started.
+#[cfg(feature = "socket")]
+pub fn stream_of_signals(
+    on_hang_up: impl Fn() + Send + 'static,
+) -> io::Result<std::os::unix::net::UnixStream> {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    let mut ours = Some(ours);
+    handle_signals(on_hang_up, move |signal| {
+        // Dropping our end ends the stream.
+        if ours.take().is_none() {
+            exit_by(signal);
+        }
+    })?;
+    Ok(theirs)
+}
+
+/// Starts a thread that calls a function when the process is asked to stop, and another at SIGHUP.
+fn handle_signals(
+    on_hang_up: impl Fn() + Send + 'static,
+    mut on_stop: impl FnMut(i32) + Send + 'static,
+) -> io::Result<()> {
+    let ignored = ignored_signals();
+    let stopping = [SIGTERM, SIGINT]
+        .into_iter()
+        .filter(|signal| !ignored.contains(signal));
+    let mut signals = Signals::new(stopping.chain([SIGHUP]))?;
+    let thread = thread::Builder::new().name("signals".into());
+    thread.spawn(move || {
+        for signal in signals.forever() {
+            if signal == SIGHUP {
+                on_hang_up();
+            } else {
+                on_stop(signal);
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Ends the process with the status that a shell reports for a process that this signal ended.
+fn exit_by(signal: i32) -> ! {
+    exit(128 + signal)
 }
 
 /// The signals that the process ignored when it started. Only Linux tells; elsewhere the list is empty.

@@ -12,7 +12,7 @@ mod request;
 
 use self::answer::{Answer, Answered};
 use self::request::Request;
-use crate::audit::Audit;
+use crate::audit::{Audit, Origin};
 use crate::clock::Clock;
 use crate::id::{IdGenerator, SessionId};
 use crate::session::{Policy, SessionKey, Timestamp};
@@ -243,13 +243,13 @@ impl SessionAuthority {
         (operation, new_id)
     }
 
-    /// Applies `operations` as one batch, and writes the audit before anybody sees an outcome. `source` returns the
-    /// JSON text of the sender's name for the operation at a place.
+    /// Applies `operations` as one batch, and writes the audit before anybody sees an outcome. `origin` returns
+    /// where the operation at a place comes from.
     pub(crate) fn carry_out<'a>(
         &mut self,
         now: Timestamp,
         operations: &[Operation<'_>],
-        source: impl FnMut(usize) -> Option<&'a str>,
+        origin: impl FnMut(usize) -> Option<Origin<'a>>,
     ) {
         self.outcomes.clear();
         let batch = Batch {
@@ -259,7 +259,7 @@ impl SessionAuthority {
         };
         self.store.apply(&batch, &mut self.outcomes);
         if let Some(audit) = &mut self.audit {
-            audit.write(now, &self.outcomes, source);
+            audit.write(now, &self.outcomes, origin);
         }
     }
 

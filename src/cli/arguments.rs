@@ -10,6 +10,8 @@ use session_node::session::Policy;
 use super::names::{IdFormatName, LogLevel, OnReuseName, OnUserLimitName, ReplyFormatName};
 #[cfg(feature = "redis")]
 use super::redis::RedisArguments;
+#[cfg(feature = "socket")]
+use super::socket::SocketArguments;
 
 /// Manages server-side login sessions: reads one JSON request per line from stdin and writes one JSON reply per line
 /// to stdout.
@@ -153,6 +155,10 @@ pub struct Arguments {
     #[cfg(feature = "redis")]
     #[command(flatten)]
     pub redis: RedisArguments,
+
+    #[cfg(feature = "socket")]
+    #[command(flatten)]
+    pub socket: SocketArguments,
 }
 
 const EXAMPLE: &str = r#"Example:

@@ -8,6 +8,8 @@ use session_node::{IdFormat, Options};
 use tracing::Level;
 
 use super::arguments::Arguments;
+#[cfg(feature = "socket")]
+use super::socket::Listen;
 use super::store::StoreConfig;
 
 /// How to run the node.
@@ -24,8 +26,22 @@ pub struct Config {
     pub options: Options,
     /// Which session events the audit writes, and where, if at all.
     pub audit: Option<AuditConfig>,
+    /// The socket that the node serves; `None` for stdin and stdout.
+    #[cfg(feature = "socket")]
+    pub socket: Option<SocketConfig>,
     /// The least severe level that the node reports on stderr.
     pub log: Level,
+}
+
+/// The socket that the node serves.
+#[cfg(feature = "socket")]
+pub struct SocketConfig {
+    /// Which socket.
+    pub listen: Listen,
+    /// The permissions of the socket's file.
+    pub mode: u32,
+    /// How many connections the node serves at a time.
+    pub max_connections: usize,
 }
 
 /// A session to create at the start.
@@ -93,6 +109,12 @@ impl Config {
                 } else {
                     Record::Changes
                 },
+            }),
+            #[cfg(feature = "socket")]
+            socket: arguments.socket.listen.map(|listen| SocketConfig {
+                listen,
+                mode: arguments.socket.listen_mode,
+                max_connections: arguments.socket.max_connections as usize,
             }),
             log: arguments.log.level(),
         })

@@ -123,11 +123,13 @@ fn the_tables_of_options_are_the_programs_own() {
     let help = command(&["--help"]).output().expect("the node runs").stdout;
     let help = String::from_utf8(help).expect("UTF-8");
     let option = Regex::new(r"(?m)^ +(--[a-z-]+)(?: <.*)?$").expect("a pattern");
-    let (of_redis, of_all): (Vec<&str>, Vec<&str>) = option
+    let (of_redis, others): (Vec<&str>, Vec<&str>) = option
         .captures_iter(&help)
         .map(|found| found.get(1).expect("a name").as_str())
         .filter(|name| !["--help", "--version"].contains(name))
         .partition(|name| name.starts_with("--redis-"));
+    let is_of_socket = |name: &&str| name.starts_with("--listen") || *name == "--max-connections";
+    let (of_socket, of_all): (Vec<&str>, Vec<&str>) = others.into_iter().partition(is_of_socket);
 
     let (_, section) = README.split_once("\n## Options\n").expect("a section");
     let section = section.split("\n## ").next().expect("its text");
@@ -137,6 +139,13 @@ fn the_tables_of_options_are_the_programs_own() {
             .split_once("\n| option | default |")
             .expect("a table");
         assert_eq!(options_in_the_table(table, &help), of_redis);
+    }
+    if cfg!(feature = "socket") {
+        let (_, section) = README
+            .split_once("\n## Several processes\n")
+            .expect("a section");
+        let section = section.split("\n## ").next().expect("its text");
+        assert_eq!(options_in_the_table(section, &help), of_socket);
     }
 }
 

@@ -118,6 +118,54 @@ except (ConnectionError, ValueError): print("ended")
     assert_eq!(output.stdout, b"ended\n", "{said}");
 }
 
+/// The README's client for several processes, in eight of them, forked after the first request, with four threads each.
+#[cfg(feature = "socket")]
+#[test]
+fn the_socket_example_gives_no_process_or_thread_the_answer_of_another() {
+    needs!(PYTHON);
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme.sock");
+    let path = place.to_str().expect("UTF-8");
+    let args = ["--strict", "--listen", &format!("unix:{path}")];
+    let mut node = command(&args).spawn().expect("the node starts");
+    let client = block("socket example").replace("/tmp/session-node.sock", path);
+    let uses = r#"
+import time
+for attempt in range(1000):
+    try: ask(type="stats"); break
+    except OSError: time.sleep(0.01)
+shared = ask(type="create_session", user_id="shared")["session_id"]
+
+def log_in(name, seen):
+    session = ask(type="create_session", user_id=name)["session_id"]
+    seen += [ask(type="validate_session", session_id=session)["user_id"] for _ in range(100)]
+    seen.append(ask(type="validate_session", session_id=shared)["user_id"])
+
+def work(worker):
+    seen = {f"user{worker}-{number}": [] for number in range(4)}
+    threads = [threading.Thread(target=log_in, args=item) for item in seen.items()]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    return all(names == [name] * 100 + ["shared"] for name, names in seen.items())
+
+children = []
+for worker in range(8):
+    child = os.fork()
+    if child == 0: os._exit(0 if work(worker) else 1)
+    children.append(child)
+assert all(os.waitpid(child, 0)[1] == 0 for child in children)
+assert ask(type="stats")["sessions"] == 33
+"#;
+    let output = Command::new("python3")
+        .args(["-c", &format!("{client}{uses}")])
+        .stdin(Stdio::null())
+        .output()
+        .expect("python3 runs");
+    node.kill().expect("it runs");
+    node.wait().expect("it was killed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
+
 #[test]
 fn the_tables_of_options_are_the_programs_own() {
     let help = command(&["--help"]).output().expect("the node runs").stdout;

@@ -17,6 +17,7 @@ pub fn build() -> Result<PathBuf> {
     let features = [
         ("redis", cfg!(feature = "redis")),
         ("sqlite", cfg!(feature = "sqlite")),
+        ("socket", cfg!(feature = "socket")),
     ];
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args([

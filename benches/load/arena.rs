@@ -95,6 +95,23 @@ impl Arena {
         Ok(running)
     }
 
+    /// The command line of a node, pinned to the second core.
+    pub fn node_command(&self) -> Command {
+        self.pinned(&self.node)
+    }
+
+    /// The command line of a program, pinned to the second core.
+    pub fn pinned(&self, program: impl AsRef<Path>) -> Command {
+        let program = program.as_ref();
+        if self.is_pinned {
+            let mut command = Command::new("taskset");
+            command.args(["-c", "1"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        }
+    }
+
     /// The contestant's command line, pinned to the second core.
     fn command(&self, contestant: Contestant) -> Command {
         let peer = |name| self.peers.join(name);
@@ -107,13 +124,7 @@ impl Arena {
             Contestant::Python => "python3".into(),
             Contestant::Redis => "redis-server".into(),
         };
-        let mut command = if self.is_pinned {
-            let mut command = Command::new("taskset");
-            command.args(["-c", "1"]).arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
+        let mut command = self.pinned(program);
         match contestant {
             // Room for the largest run, whatever the default.
             Contestant::SessionNode => command.args(["--max-sessions", "20000000"]),

@@ -20,6 +20,7 @@ mod report;
 mod scale;
 mod sessions;
 mod shared;
+mod sockets;
 mod stats;
 #[path = "../store.rs"]
 mod store;
@@ -58,6 +59,10 @@ fn main() -> Result<()> {
         eprintln!("shared: skipped, it needs `--features redis` and redis-server");
         sections.retain(|section| *section != Section::Shared);
     }
+    if !cfg!(feature = "socket") {
+        eprintln!("sockets: skipped, it needs `--features socket`");
+        sections.retain(|section| *section != Section::Sockets);
+    }
     let mut parts = Vec::new();
     for section in sections {
         let part = match section {
@@ -66,6 +71,7 @@ fn main() -> Result<()> {
             Section::Scale => scale::measure(&arena, &sizes),
             Section::Growth => growth::measure(&sizes),
             Section::Shared => shared::measure(&arena, &sizes),
+            Section::Sockets => sockets::measure(&arena, &sizes),
         };
         parts.push((section, part?));
     }

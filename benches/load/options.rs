@@ -13,6 +13,8 @@ pub enum Section {
     Growth,
     /// The store on Redis, in builds with the feature `redis`
     Shared,
+    /// A node on a Unix socket, in builds with the feature `socket`
+    Sockets,
 }
 
 /// Measures session-node beside its peers.

@@ -28,6 +28,8 @@ pub struct Socket {
     pub stream: UnixStream,
     /// Whether a read may bring something at once. The system tells only when this changes.
     pub may_have_more: bool,
+    /// How many bytes the latest read has brought.
+    pub arrived: usize,
     pub state: State,
 }
 
@@ -50,6 +52,7 @@ impl Connection {
             socket: Socket {
                 stream,
                 may_have_more: false,
+                arrived: 0,
                 state: State::Open,
             },
             lines: LineReader::new(options.max_line_bytes),
@@ -96,6 +99,7 @@ impl Connection {
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let arrived = self.stream.read(buffer);
+        self.arrived = *arrived.as_ref().unwrap_or(&0);
         match &arrived {
             // Less than what was asked for is all that there is, unless the end comes next.
             Ok(0) => {

@@ -30,6 +30,10 @@ use crate::round::{MAX_REPLY_BYTES_HELD, Round, Streams};
 /// How many connections share a round at most. Together they hold a few megabytes of buffers.
 const MAX_CONNECTIONS_PER_ROUND: usize = 64;
 
+/// After so many bytes, further connections wait for the next round. What a round reads and writes then stays in the
+/// processor's cache: with sixteen connections of 64 KiB in a round, requests took 8 % longer.
+const BYTES_PER_ROUND: usize = 256 * 1024;
+
 /// A buffer of replies that grew beyond this is freed when it is empty.
 const KEPT_REPLY_BYTES: usize = 256 * 1024;
 
@@ -261,19 +265,31 @@ impl Server {
         let now = self.handler.authority.now();
         let mut round = Round::new(now, self.options.reply_format, self.batch_size);
         let mut streams = RoundStreams(Vec::with_capacity(turn.len()));
-        for (place, (_, connection)) in turn.iter_mut().enumerate() {
-            if place > 0 {
+        let (mut count, mut bytes) = (0, 0);
+        for (_, connection) in &mut turn {
+            if bytes >= BYTES_PER_ROUND {
+                break;
+            }
+            if count > 0 {
                 round.next_stream();
             }
-            read(connection, &mut round, &mut streams, &mut self.handler);
+            count += 1;
+            bytes += read(connection, &mut round, &mut streams, &mut self.handler);
         }
         self.batch_size = round.len();
         round.carry_out(&mut self.handler, &mut streams);
         drop((round, streams));
+        let unread = turn.split_off(count);
         for (number, mut connection) in turn {
             connection.write();
             self.take_buffers(&mut connection);
             self.put_back(number, connection);
+        }
+        for (number, mut connection) in unread.into_iter().rev() {
+            self.take_buffers(&mut connection);
+            connection.is_queued = true;
+            self.queue.push_front(number);
+            self.connections.put(number, connection);
         }
     }
 
@@ -320,13 +336,13 @@ impl Server {
     }
 }
 
-/// Reads once from a connection, and adds its messages to the round.
+/// Reads once from a connection, and adds its messages to the round. Returns how many bytes have arrived.
 fn read<'a>(
     connection: &'a mut Connection,
     round: &mut Round<'a>,
     streams: &mut RoundStreams<'a>,
     handler: &mut Handler,
-) {
+) -> usize {
     let Connection {
         socket,
         lines,
@@ -338,7 +354,7 @@ fn read<'a>(
     streams.0.push((replies, *peer));
     let arrived = match lines.read_once(socket) {
         Ok(Arrival::Lines(lines)) => lines,
-        Ok(Arrival::PartOfLine | Arrival::End) | Err(_) => return,
+        Ok(Arrival::PartOfLine | Arrival::End) | Err(_) => return socket.arrived,
     };
     let mut messages = messages.messages(arrived);
     while let Some(message) = messages.next() {
@@ -348,10 +364,11 @@ fn read<'a>(
             if held > MAX_REPLY_BYTES_HELD {
                 messages.pause();
                 socket.may_have_more = true;
-                return;
+                break;
             }
         }
     }
+    socket.arrived
 }
 
 /// The process that has connected.

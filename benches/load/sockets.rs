@@ -375,8 +375,8 @@ impl Scene {
         })
     }
 
-    /// Runs something, and returns how many requests were answered a second, and how many µs of processor time each cost
-    /// the process with this number.
+    /// Runs something, and returns how many requests were answered a second, and how many µs of processor time each
+    /// cost the process with this number.
     fn cost(
         &self,
         process: usize,

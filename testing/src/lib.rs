@@ -16,6 +16,8 @@ pub mod place;
 pub mod redis_server;
 pub mod ruled;
 pub mod soak;
+#[cfg(unix)]
+pub mod socket;
 pub mod timed;
 pub mod tools;
 pub mod turns;

@@ -55,13 +55,20 @@ pub fn wait(child: &mut Child) -> ExitStatus {
 /// The most memory a process has held so far.
 #[cfg(target_os = "linux")]
 pub fn peak_memory_kib(child: &Child) -> u64 {
+    memory_kib(child, "VmHWM")
+}
+
+/// What the system tells of a process's memory under this name.
+#[cfg(target_os = "linux")]
+pub fn memory_kib(child: &Child, name: &str) -> u64 {
     let path = format!("/proc/{}/status", child.id());
     let status = std::fs::read_to_string(path).expect("the process runs");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let digits = peak.and_then(|text| text.split_whitespace().next());
+    let mut lines = status.lines().filter_map(|line| line.split_once(':'));
+    let figure = lines.find(|(key, _)| *key == name);
+    let digits = figure.and_then(|(_, text)| text.split_whitespace().next());
     digits
         .and_then(|text| text.parse().ok())
-        .expect("VmHWM is a number of KiB")
+        .expect("a number of KiB")
 }
 
 /// Everything a node wrote, and how it ended.

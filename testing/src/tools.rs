@@ -49,6 +49,14 @@ pub const PYTHON: Tool = Tool {
     required_by: None,
 };
 
+/// Listens on a socket and starts a program for it, as systemd does.
+pub const SYSTEMD_SOCKET_ACTIVATE: Tool = Tool {
+    name: "systemd-socket-activate",
+    file: "systemd-socket-activate",
+    kind: Kind::Program,
+    required_by: None,
+};
+
 /// Makes a terminal for a program.
 pub const SCRIPT: Tool = Tool {
     name: "`script` (util-linux)",

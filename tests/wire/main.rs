@@ -5,6 +5,7 @@ session_node_testing::set_up!();
 mod any_lines;
 mod bad_input;
 mod bad_lines;
+mod conversation;
 mod data;
 mod faulty_lines;
 mod fuzz_smoke;

@@ -1,11 +1,11 @@
 //! A client for people and scripts: sends the lines of stdin to a node that serves a socket, and prints its replies.
 
-use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, IsTerminal, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 
 use anyhow::{Context, bail};
@@ -32,9 +32,8 @@ impl Reply {
 ///
 /// # Errors
 ///
-/// If the node cannot be reached, or goes away before stdin has ended.
+/// If the node cannot be reached or goes away before stdin has ended, or stdin cannot be read.
 pub fn call(path: &Path, hint: &str) -> anyhow::Result<ExitCode> {
-    static HAS_SENT_ALL: AtomicBool = AtomicBool::new(false);
     let name = path.display();
     let node = UnixStream::connect(path);
     let node = node.with_context(|| format!("cannot connect to a node at {name}"))?;
@@ -43,12 +42,12 @@ pub fn call(path: &Path, hint: &str) -> anyhow::Result<ExitCode> {
         let _ = io::stderr().write_all(hint.as_bytes());
     }
     // The node stops reading when nobody takes its replies, so one thread sends while another reads.
+    let (note, sent) = mpsc::channel();
     let sender = thread::Builder::new().name("sender".into());
     sender
         .spawn(move || {
-            // A node that has gone is noticed where its replies end.
-            let _ = io::copy(&mut io::stdin().lock(), &mut to_node);
-            HAS_SENT_ALL.store(true, Ordering::Release);
+            // The main thread looks when the node has closed the connection, which it does after this end of it.
+            let _ = note.send(io::copy(&mut io::stdin().lock(), &mut to_node));
             let _ = to_node.shutdown(Shutdown::Write);
         })
         .context("cannot start a thread")?;
@@ -65,13 +64,28 @@ pub fn call(path: &Path, hint: &str) -> anyhow::Result<ExitCode> {
         let reply = serde_json::from_slice::<Reply>(&line);
         was_error |= reply.is_ok_and(|reply| reply.is_error());
         match output.write_all(&line).and_then(|()| output.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            // Nobody wants to know more.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(status(was_error)),
             written => written.context("cannot write to standard output")?,
         }
     }
-    if !HAS_SENT_ALL.load(Ordering::Acquire) {
-        bail!("the node at {name} has closed the connection");
+    match sent.try_recv() {
+        Ok(Ok(_)) => Ok(status(was_error)),
+        Ok(Err(error)) if !is_of_connection(&error) => {
+            Err(error).context("cannot read standard input")
+        }
+        _ => bail!("the node at {name} has closed the connection"),
     }
-    let status = if was_error { A_REPLY_WAS_AN_ERROR } else { 0 };
-    Ok(ExitCode::from(status))
+}
+
+/// Whether an error of the sender says that the node has gone, and not that stdin cannot be read.
+fn is_of_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+    )
+}
+
+fn status(was_error: bool) -> ExitCode {
+    ExitCode::from(if was_error { A_REPLY_WAS_AN_ERROR } else { 0 })
 }

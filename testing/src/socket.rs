@@ -39,6 +39,13 @@ pub fn listening(path: &Path, args: &[&str]) -> Command {
     command(&[&["--listen", &address], args].concat())
 }
 
+/// The command that asks the node on this path.
+pub fn calling(path: &Path) -> Command {
+    let mut command = command(&["call", "--socket"]);
+    command.arg(path);
+    command
+}
+
 pub fn signal(child: &Child, name: &str) {
     let status = Command::new("kill")
         .args([format!("-{name}"), child.id().to_string()])

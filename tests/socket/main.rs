@@ -4,4 +4,9 @@
 session_node_testing::set_up!();
 
 mod activation;
+mod audit;
+mod call;
+mod connections;
+#[path = "../wire/conversation.rs"]
+mod conversation;
 mod start_and_end;

@@ -42,12 +42,12 @@ pub fn call(path: &Path, hint: &str) -> anyhow::Result<ExitCode> {
         let _ = io::stderr().write_all(hint.as_bytes());
     }
     // The node stops reading when nobody takes its replies, so one thread sends while another reads.
-    let (note, sent) = mpsc::channel();
-    let sender = thread::Builder::new().name("sender".into());
-    sender
+    let (sender, sent) = mpsc::channel();
+    let thread = thread::Builder::new().name("sender".into());
+    thread
         .spawn(move || {
             // The main thread looks when the node has closed the connection, which it does after this end of it.
-            let _ = note.send(io::copy(&mut io::stdin().lock(), &mut to_node));
+            let _ = sender.send(io::copy(&mut io::stdin().lock(), &mut to_node));
             let _ = to_node.shutdown(Shutdown::Write);
         })
         .context("cannot start a thread")?;

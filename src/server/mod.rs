@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::net::{UnixListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use self::connection::{Connection, State};
 use crate::audit::Peer;
@@ -25,6 +25,7 @@ use crate::authority::SessionAuthority;
 use crate::handler::Handler;
 use crate::lines::{Arrival, READ_BYTES};
 use crate::messages::Options;
+use crate::outage::{Outage, Turn};
 use crate::round::{MAX_REPLY_BYTES_HELD, Round, Streams};
 
 /// How many connections share a round at most. Together they hold a few megabytes of buffers.
@@ -60,6 +61,7 @@ pub struct Server {
     queue: VecDeque<usize>,
     /// Whether a connection may wait to be accepted.
     must_accept: bool,
+    accepting: Outage,
     is_stopping: bool,
     /// Memory to read into, and for replies, that no connection uses at present.
     read_buffers: Vec<Vec<u8>>,
@@ -121,6 +123,7 @@ impl Server {
             queue: VecDeque::new(),
             // Somebody may have connected before the server began to watch.
             must_accept: true,
+            accepting: Outage::default(),
             is_stopping: false,
             read_buffers: Vec::new(),
             reply_buffers: Vec::new(),
@@ -207,10 +210,15 @@ impl Server {
                         ErrorKind::Interrupted | ErrorKind::ConnectionAborted
                     ) => {}
                 Err(error) => {
-                    warn!("cannot accept a connection: {error}");
+                    if self.accepting.note(true) == Some(Turn::Begins) {
+                        warn!("cannot accept connections: {error}");
+                    }
                     return;
                 }
             }
+        }
+        if self.accepting.note(false) == Some(Turn::Ends) {
+            info!("accepted all connections that have waited");
         }
         self.must_accept = false;
     }

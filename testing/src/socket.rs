@@ -260,12 +260,18 @@ impl Flood {
 
     /// Waits until the node takes no more. Returns how many bytes it has taken.
     pub fn clog(&self) -> usize {
+        Self::clog_all(std::slice::from_ref(self))
+    }
+
+    /// Waits until the node takes no more of any of these. Returns how many bytes it has taken.
+    pub fn clog_all(floods: &[Self]) -> usize {
         let start = Instant::now();
         let mut seen = 0;
         loop {
             // Half a second without progress: all buffers are full.
             thread::sleep(Duration::from_millis(500));
-            let now = self.written.load(Ordering::Relaxed);
+            let written = floods.iter().map(|one| one.written.load(Ordering::Relaxed));
+            let now = written.sum();
             if now > 0 && now == seen {
                 return now;
             }

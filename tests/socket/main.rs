@@ -9,4 +9,5 @@ mod call;
 mod connections;
 #[path = "../wire/conversation.rs"]
 mod conversation;
+mod hostile;
 mod start_and_end;

@@ -9,5 +9,6 @@ mod call;
 mod connections;
 #[path = "../wire/conversation.rs"]
 mod conversation;
+mod durability;
 mod hostile;
 mod start_and_end;

@@ -21,6 +21,7 @@ pub mod socket;
 pub mod timed;
 pub mod tools;
 pub mod turns;
+pub mod witness;
 #[cfg(target_os = "linux")]
 pub mod wrong_clock;
 

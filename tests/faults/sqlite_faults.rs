@@ -1,128 +1,25 @@
 //! A file of sessions when things go wrong: the node is killed, the disk is full, the file is not what it should be.
 #![cfg(all(unix, feature = "sqlite"))]
 
-use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::BufReader;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rusqlite::Connection;
-use serde_json::Value;
 
 use session_node_testing::place::Place;
-use session_node_testing::{Node, body, command, text, wait};
+use session_node_testing::witness::Witness;
+use session_node_testing::{Node, command, text, wait};
 
 fn url(path: &Path) -> String {
     format!("sqlite:{}", path.display())
-}
-
-/// What a peer knows of the sessions it has asked for.
-#[derive(Default)]
-struct Peer {
-    /// Ids that are live, with their users.
-    live: HashMap<String, String>,
-    /// Ids that were destroyed or regenerated.
-    ended: Vec<String>,
-    made: u32,
-}
-
-/// What a peer has asked, and is to note when it is answered.
-enum Asked {
-    Create { user: String },
-    Regenerate { id: String, user: String },
-    Destroy { id: String },
-}
-
-impl Peer {
-    /// Something to ask. A session that is asked to end is in doubt until the answer comes.
-    fn ask(&mut self, random: &mut StdRng) -> (String, Asked) {
-        let some_id = self.live.keys().next().cloned();
-        match (some_id, random.random_range(0..10)) {
-            (Some(id), 0..3) => {
-                let user = self.live.remove(&id).expect("it is live");
-                let request = format!(r#"{{"type":"regenerate_session","old_session_id":"{id}"}}"#);
-                (request, Asked::Regenerate { id, user })
-            }
-            (Some(id), 3..5) => {
-                self.live.remove(&id);
-                let request = format!(r#"{{"type":"destroy_session","session_id":"{id}"}}"#);
-                (request, Asked::Destroy { id })
-            }
-            _ => {
-                self.made += 1;
-                let user = format!("user{}", self.made);
-                let request = format!(r#"{{"type":"create_session","user_id":"{user}"}}"#);
-                (request, Asked::Create { user })
-            }
-        }
-    }
-
-    fn note(&mut self, asked: Asked, answer: &Value) {
-        match asked {
-            Asked::Create { user } => {
-                self.live.insert(text(answer, "session_id"), user);
-            }
-            Asked::Regenerate { id, user } => {
-                self.live.insert(text(answer, "new_session_id"), user);
-                self.ended.push(id);
-            }
-            Asked::Destroy { id } => {
-                assert_eq!(text(answer, "type"), "session_destroyed");
-                self.ended.push(id);
-            }
-        }
-    }
-
-    /// Asks after every session that the peer is sure of.
-    fn check(&self, args: &[&str]) {
-        let validate =
-            |id: &String| format!(r#"{{"type":"validate_session","session_id":"{id}"}}"#);
-        let requests: Vec<_> = self.live.keys().chain(&self.ended).map(validate).collect();
-        let replies = session_node_testing::replies(args, requests.join("\n"));
-        let (live, ended) = replies.split_at(self.live.len());
-        for (reply, user) in live.iter().zip(self.live.values()) {
-            let reply = body(reply);
-            assert_eq!(text(&reply, "type"), "session_valid", "a session was lost");
-            assert_eq!(&text(&reply, "user_id"), user);
-        }
-        for reply in ended {
-            assert_eq!(
-                text(&body(reply), "type"),
-                "session_invalid",
-                "a session came back"
-            );
-        }
-    }
-}
-
-/// Asks in batches until the node is gone. Returns how many answers came.
-fn work_until_killed(peer: &mut Peer, child: &mut Child, random: &mut StdRng) -> usize {
-    let mut stdin = child.stdin.take().expect("stdin is a pipe");
-    let mut stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
-    let mut answered = 0;
-    loop {
-        let (requests, asked): (Vec<_>, Vec<_>) = (0..random.random_range(1..100))
-            .map(|_| peer.ask(random))
-            .unzip();
-        // Fails once the node is gone; what it answered before can still be read.
-        let _ = stdin.write_all((requests.join("\n") + "\n").as_bytes());
-        for asked in asked {
-            let mut line = String::new();
-            let read = stdout.read_line(&mut line).expect("replies are UTF-8");
-            if read == 0 || !line.ends_with('\n') {
-                return answered;
-            }
-            peer.note(asked, &body(line.trim_end()));
-            answered += 1;
-        }
-    }
 }
 
 #[test]
@@ -131,7 +28,7 @@ fn a_node_killed_at_any_moment_loses_nothing_answered_and_revives_nothing_ended(
     let url = place.url();
     let args = ["--store", &url];
     let mut random = StdRng::seed_from_u64(7);
-    let mut peer = Peer::default();
+    let mut peer = Witness::default();
     let mut answered = 0;
     for _ in 0..40 {
         let mut child = command(&args).spawn().expect("the node starts");
@@ -142,13 +39,15 @@ fn a_node_killed_at_any_moment_loses_nothing_answered_and_revives_nothing_ended(
             let status = Command::new("kill").args(["-9", &pid]).status();
             assert!(status.expect("kill(1) runs").success());
         });
-        answered += work_until_killed(&mut peer, &mut child, &mut random);
+        let stdin = child.stdin.take().expect("stdin is a pipe");
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+        answered += peer.work_until_killed(stdin, stdout, 100, &mut random);
         killer.join().expect("the node is killed");
         wait(&mut child);
-        peer.check(&args);
+        peer.check(|requests| session_node_testing::replies(&args, requests));
     }
     assert!(answered > 1000, "only {answered} answers: this was no load");
-    assert!(!peer.live.is_empty() && !peer.ended.is_empty());
+    assert!(peer.has_seen_both());
 }
 
 /// A node that may write no file beyond so many bytes.

@@ -11,4 +11,7 @@ mod connections;
 mod conversation;
 mod durability;
 mod hostile;
+mod linearizability;
+#[path = "../stores/sequential.rs"]
+mod sequential;
 mod start_and_end;

@@ -9,6 +9,8 @@ mod redis;
 mod redis_access;
 mod redis_linearizability;
 mod rotation_race;
+#[cfg(feature = "redis")]
+mod sequential;
 mod sqlite;
 mod store_contract;
 mod stricter_policy;

@@ -6,106 +6,17 @@
 #![cfg(feature = "redis")]
 
 use std::collections::HashSet;
-use std::sync::{Barrier, Mutex};
-use std::thread;
+use std::sync::Mutex;
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use session_node::session::{Handle, SessionKey, Timestamp};
+use session_node::session::{SessionKey, Timestamp};
 use session_node::store::{Batch, Operation, Outcome, Outcomes, Policy, Store};
-use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
 
 use session_node_testing::redis_server::{Cluster, RedisServer, connect, prefix};
 use session_node_testing::{needs, turns};
 
+use super::sequential::{self, IDS, Id, Op, Ret, USERS};
+
 const NODES: usize = 3;
-const CLIENTS: usize = 4;
-/// Few enough for the checker, which tries all orders, and enough for two clients to meet.
-const OPERATIONS_OF_A_CLIENT: usize = 4;
-const USERS: [&str; 2] = ["alice", "bob"];
-
-/// An id, as a number.
-type Id = usize;
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Op {
-    Create { user: usize, id: Id },
-    Validate(Id),
-    Regenerate { old: Id, new: Id },
-    Destroy(Id),
-    DestroyUser(usize),
-    List(usize),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Ret {
-    Done,
-    Valid(String),
-    Invalid,
-    Ended(u64),
-    /// The handles, the oldest session first.
-    Listed(Vec<Handle>),
-}
-
-/// One store, asked one thing after the other: sessions, in the order of their creation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Sequential {
-    limit: Option<usize>,
-    sessions: Vec<Session>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Session {
-    user: usize,
-    first: Id,
-    id: Id,
-}
-
-impl SequentialSpec for Sequential {
-    type Op = Op;
-    type Ret = Ret;
-
-    fn invoke(&mut self, op: &Op) -> Ret {
-        let found = |sessions: &[Session], id: Id| sessions.iter().position(|one| one.id == id);
-        match *op {
-            Op::Create { user, id } => {
-                let of_user = |one: &&Session| one.user == user;
-                if self
-                    .limit
-                    .is_some_and(|limit| self.sessions.iter().filter(of_user).count() >= limit)
-                {
-                    let oldest = self.sessions.iter().position(|one| one.user == user);
-                    self.sessions.remove(oldest.expect("there is one"));
-                }
-                let first = id;
-                self.sessions.push(Session { user, first, id });
-                Ret::Done
-            }
-            Op::Validate(id) => found(&self.sessions, id).map_or(Ret::Invalid, |place| {
-                Ret::Valid(USERS[self.sessions[place].user].to_owned())
-            }),
-            Op::Regenerate { old, new } => {
-                found(&self.sessions, old).map_or(Ret::Invalid, |place| {
-                    self.sessions[place].id = new;
-                    Ret::Done
-                })
-            }
-            Op::Destroy(id) => {
-                self.sessions.retain(|one| one.id != id);
-                Ret::Done
-            }
-            Op::DestroyUser(user) => {
-                let before = self.sessions.len();
-                self.sessions.retain(|one| one.user != user);
-                Ret::Ended((before - self.sessions.len()) as u64)
-            }
-            Op::List(user) => {
-                let of_user = self.sessions.iter().filter(|one| one.user == user);
-                Ret::Listed(of_user.map(|one| key(one.first).handle()).collect())
-            }
-        }
-    }
-}
 
 fn key(id: Id) -> SessionKey {
     SessionKey::of(&id.to_string())
@@ -156,83 +67,25 @@ fn ask(store: &mut dyn Store, policy: &Policy, op: &Op) -> Ret {
         Outcome::DestroyedMany { count } => Ret::Ended(*count),
         Outcome::Sessions { listed, .. } => {
             let listed = outcomes.listed(listed).iter();
-            Ret::Listed(listed.map(|one| one.handle).collect())
+            Ret::Listed(listed.map(|one| one.handle.to_string()).collect())
         }
         other => panic!("{other:?}"),
     }
 }
 
-/// What a client does next. Ids of its own are new; of others it presents those that were handed out, since nobody can
-/// guess one.
-fn next_op(random: &mut StdRng, new: Id, handed_out: &[Id]) -> Op {
-    let user = random.random_range(0..USERS.len());
-    if handed_out.is_empty() {
-        return Op::Create { user, id: new };
-    }
-    // Most often one of the first two, so that clients meet.
-    let among = if random.random_bool(0.6) {
-        handed_out.len().min(2)
-    } else {
-        handed_out.len()
-    };
-    let some = handed_out[random.random_range(0..among)];
-    match random.random_range(0..20) {
-        0..2 => Op::Create { user, id: new },
-        2..9 => Op::Validate(some),
-        9..14 => Op::Regenerate { old: some, new },
-        14..16 => Op::Destroy(some),
-        16..18 => Op::DestroyUser(user),
-        _ => Op::List(user),
-    }
-}
-
 /// Lets clients loose on nodes, and says whether what they saw can be explained.
-fn is_linearizable(mut nodes: Vec<Box<dyn Store>>, limit: Option<usize>, seed: u64) -> bool {
-    let nodes: Vec<_> = nodes.drain(..).map(Mutex::new).collect();
-    let sequential = Sequential {
-        limit,
-        sessions: Vec::new(),
+fn is_linearizable(nodes: Vec<Box<dyn Store>>, limit: Option<usize>, seed: u64) -> bool {
+    let nodes: Vec<_> = nodes.into_iter().map(Mutex::new).collect();
+    let policy = policy(limit);
+    let ask_node = |client: usize, op: &Op| {
+        let node = nodes[client % NODES].lock();
+        ask(&mut **node.expect("no client has panicked"), &policy, op)
     };
-    let tester = Mutex::new(LinearizabilityTester::new(sequential));
-    let policy = &policy(limit);
-    let start = Barrier::new(CLIENTS);
-    let handed_out = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for client in 0..CLIENTS {
-            let (nodes, tester, start, handed_out) = (&nodes, &tester, &start, &handed_out);
-            scope.spawn(move || {
-                let mut random = StdRng::seed_from_u64(seed * 100 + client as u64);
-                start.wait();
-                for number in 0..OPERATIONS_OF_A_CLIENT {
-                    let known = handed_out.lock().expect("no client has panicked").clone();
-                    let op = next_op(&mut random, client * 100 + number, &known);
-                    let record = |note: &mut dyn FnMut(&mut LinearizabilityTester<_, _>)| {
-                        note(&mut tester.lock().expect("no client has panicked"));
-                    };
-                    record(&mut |tester| {
-                        tester.on_invoke(client, op.clone()).expect("one at a time");
-                    });
-                    let mut node = nodes[client % NODES]
-                        .lock()
-                        .expect("no client has panicked");
-                    let ret = ask(&mut **node, policy, &op);
-                    drop(node);
-                    record(&mut |tester| {
-                        tester.on_return(client, ret.clone()).expect("it was asked");
-                    });
-                    if let (Op::Create { id: new, .. } | Op::Regenerate { new, .. }, Ret::Done) =
-                        (op, ret)
-                    {
-                        handed_out.lock().expect("no client has panicked").push(new);
-                    }
-                }
-            });
-        }
-    });
-    tester
-        .into_inner()
-        .expect("no client has panicked")
-        .is_consistent()
+    let has_handle = |id: Id, handle: &str| key(id).handle().to_string() == handle;
+    let id_of = |handle: &str| (0..IDS).find(|id| has_handle(*id, handle));
+    sequential::is_linearizable(limit, seed, &ask_node, &|handle| {
+        id_of(handle).expect("some client has made it")
+    })
 }
 
 fn policy(limit: Option<usize>) -> Policy {

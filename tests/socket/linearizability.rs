@@ -115,14 +115,14 @@ fn check(args: &[&str], histories: u64) {
 
 #[test]
 fn connections_to_a_node_in_memory_are_answered_as_one_store_would() {
-    check(&[], 400);
+    check(&[], 200);
 }
 
 #[cfg(feature = "sqlite")]
 #[test]
 fn connections_to_a_node_on_a_file_are_answered_as_one_store_would() {
     let place = session_node_testing::place::Place::new("socket-linearizability");
-    check(&["--store", &place.url()], 200);
+    check(&["--store", &place.url()], 100);
 }
 
 #[test]

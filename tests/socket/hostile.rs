@@ -4,11 +4,12 @@
 use std::net::Shutdown;
 use std::process::{Command, Stdio};
 use std::sync::RwLockWriteGuard;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use session_node_testing::socket::{Connection, Flood, SocketNode, listening, socket_place};
-use session_node_testing::{PRELOADED, memory_kib, peak_memory_kib, turns};
+use session_node_testing::{DEADLINE, PRELOADED, memory_kib, peak_memory_kib, turns};
 
 /// What a node without sessions takes with its buffers for a round of connections, and some more.
 const LITTLE_KIB: u64 = 32 * 1024;
@@ -22,6 +23,8 @@ const VALIDATE: &str = r#"{"type":"validate_session","session_id":"abc123"}"#;
 struct Stage {
     node: SocketNode,
     good: Connection,
+    /// How many sockets the node has with this one peer.
+    sockets: usize,
     _turn: RwLockWriteGuard<'static, ()>,
 }
 
@@ -31,10 +34,13 @@ impl Stage {
         // Each bad line is worth a warning, and there are many here.
         let args = ["--log", "error", "--max-connections", "5000"];
         let node = SocketNode::start(&[PRELOADED, &args].concat());
-        let good = node.connect();
+        let mut good = node.connect();
+        good.ask(VALIDATE);
+        let sockets = open_sockets(&node);
         Self {
             node,
             good,
+            sockets,
             _turn: turn,
         }
     }
@@ -52,31 +58,30 @@ impl Stage {
         assert!(peak < kib, "{peak} KiB");
     }
 
+    /// The node keeps nothing of a peer that has gone.
+    fn assert_has_closed_all_others(&self) {
+        let start = Instant::now();
+        while open_sockets(&self.node) > self.sockets {
+            assert!(start.elapsed() < DEADLINE, "connections are left open");
+        }
+    }
+
     /// All is well, and nothing of the peers is left.
     fn finish(mut self, kib: u64) {
         self.assert_answers(10);
         self.assert_memory_below(kib);
-        assert_eq!(open_sockets(&self.node), OWN_SOCKETS + 1);
+        self.assert_has_closed_all_others();
         assert_eq!(self.node.stop(), "");
     }
 }
 
-/// The listener, and what the node has for signals.
-const OWN_SOCKETS: usize = 5;
-
-/// How many sockets the node holds, once it has noticed which peers have gone.
 fn open_sockets(node: &SocketNode) -> usize {
-    let start = std::time::Instant::now();
-    loop {
-        let directory = format!("/proc/{}/fd", node.child.id());
-        let entries = std::fs::read_dir(directory).expect("it runs");
-        let links = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
-        let sockets = links.filter(|link| link.to_string_lossy().starts_with("socket:"));
-        let count = sockets.count();
-        if count <= OWN_SOCKETS + 1 || start.elapsed() > session_node_testing::DEADLINE {
-            return count;
-        }
-    }
+    let directory = format!("/proc/{}/fd", node.child.id());
+    let entries = std::fs::read_dir(directory).expect("it runs");
+    let links = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    links
+        .filter(|link| link.to_string_lossy().starts_with("socket:"))
+        .count()
 }
 
 fn echo(number: usize) -> String {
@@ -210,7 +215,7 @@ fn a_peer_that_cannot_be_answered_is_closed() {
     connection.write(format!("{VALIDATE}\n"));
     stage.assert_answers(1);
     // The connection is still open at this end.
-    assert_eq!(open_sockets(&stage.node), OWN_SOCKETS + 1);
+    stage.assert_has_closed_all_others();
     drop(connection);
     stage.finish(LITTLE_KIB);
 }

@@ -115,7 +115,7 @@ fn serve(config: &Config, socket: &SocketConfig) -> anyhow::Result<()> {
         audit_file.iter().for_each(AuditFile::reopen);
     });
     let stop = stop.context("cannot listen for signals")?;
-    let (listener, _file) = match &socket.listen {
+    let (listener, file) = match &socket.listen {
         Listen::Path(path) => {
             let (listener, file) = socket_file::listen(path, socket.mode).context("--listen")?;
             (listener, Some(file))
@@ -125,7 +125,10 @@ fn serve(config: &Config, socket: &SocketConfig) -> anyhow::Result<()> {
     let most = socket.max_connections;
     let server = Server::new(authority, config.options, most, listener, stop);
     info!("started: sessions in {}", config.store);
-    let ended = server.and_then(Server::serve);
+    let mut server = server.context("cannot serve the socket")?;
+    let ended = server.serve();
+    // While the node still listens, no other takes the file for an old one and replaces it.
+    drop(file);
     ended.context("cannot serve the socket")?;
     info!("stopped: asked to stop");
     Ok(())

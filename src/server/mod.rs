@@ -137,7 +137,7 @@ impl Server {
     /// # Errors
     ///
     /// If the system cannot watch the sockets any more.
-    pub fn serve(mut self) -> io::Result<()> {
+    pub fn serve(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
         while !self.is_stopping {
             if self.must_accept {

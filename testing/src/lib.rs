@@ -14,6 +14,7 @@ mod node;
 pub mod place;
 #[cfg(feature = "redis")]
 pub mod redis_server;
+pub mod responder;
 pub mod ruled;
 pub mod soak;
 #[cfg(unix)]

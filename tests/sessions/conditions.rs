@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use session_node::session::Policy;
+use session_node_testing::responder::Responder;
 use session_node_testing::timed::{START, TimedNode};
 
 fn node() -> TimedNode {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use session_node::session::Policy;
+use session_node_testing::responder::Responder;
 use session_node_testing::timed::{START, TimedNode};
 
 fn node() -> TimedNode {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use session_node::session::{OnReuse, OnUserLimit, Policy};
 use session_node_testing::errors::assert_error;
+use session_node_testing::responder::Responder;
 use session_node_testing::timed::TimedNode;
 
 fn node(max_sessions_per_user: usize, on_user_limit: OnUserLimit) -> TimedNode {

@@ -1,19 +1,12 @@
 //! Seeing a user's sessions and ending them: one, all, all but the own, everybody's.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use session_node::session::Policy;
+use session_node_testing::responder::Responder;
 use session_node_testing::timed::{START, TimedNode};
 
 fn node() -> TimedNode {
     TimedNode::new(Policy::default())
-}
-
-fn handle(listed: &Value) -> String {
-    session_node_testing::text(listed, "handle")
-}
-
-fn handles(node: &mut TimedNode, user: &str) -> Vec<String> {
-    node.list(user).iter().map(handle).collect()
 }
 
 #[test]
@@ -28,7 +21,7 @@ fn a_list_shows_a_users_sessions_oldest_first() {
     let own = node.regenerate(&second);
 
     let list = node.ask(json!({"type": "list_sessions", "user_id": "alice", "session_id": own}));
-    let handles = handles(&mut node, "alice");
+    let handles = node.handles("alice");
     assert_eq!(
         list,
         json!({"type": "session_list", "sessions": [
@@ -50,7 +43,7 @@ fn a_list_shows_a_users_sessions_oldest_first() {
 fn the_keys_of_a_list_come_in_the_promised_order() {
     let mut node = node();
     let id = node.create(json!({"user_id": "alice", "data": {}}));
-    let handle = &handles(&mut node, "alice")[0];
+    let handle = &node.handles("alice")[0];
     let request =
         json!({"type": "list_sessions", "user_id": "alice", "session_id": id, "limit": 1});
     let (end, now) = (START + 3600, START);
@@ -106,10 +99,10 @@ fn a_list_shows_100_sessions_or_as_many_as_were_asked_for_and_says_when_there_ar
 fn a_handle_stays_the_same_and_opens_nothing() {
     let mut node = node();
     let mut id = node.create(json!({"user_id": "alice"}));
-    let handle = handles(&mut node, "alice").remove(0);
+    let handle = node.handles("alice").remove(0);
     for _ in 0..3 {
         id = node.regenerate(&id);
-        assert_eq!(handles(&mut node, "alice"), [handle.as_str()]);
+        assert_eq!(node.handles("alice"), [handle.as_str()]);
         assert!(!node.is_live(&handle));
         assert!(!id.contains(&handle) && !handle.contains(&id));
     }
@@ -120,7 +113,7 @@ fn a_session_is_ended_by_its_handle_for_its_own_user_only() {
     let mut node = node();
     let first = node.create(json!({"user_id": "alice"}));
     let second = node.create(json!({"user_id": "alice"}));
-    let handle = handles(&mut node, "alice").remove(0);
+    let handle = node.handles("alice").remove(0);
     let first = node.regenerate(&first);
     for (user, named) in [
         ("bob", handle.as_str()),

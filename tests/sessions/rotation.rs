@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use session_node::session::{MAX_RETIRED_IDS, OnReuse, Policy};
+use session_node_testing::responder::Responder;
 use session_node_testing::timed::TimedNode;
 
 fn node(grace_seconds: u64, on_reuse: OnReuse) -> TimedNode {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use session_node::session::Policy;
+use session_node_testing::responder::Responder;
 use session_node_testing::timed::{START, TimedNode};
 
 fn node() -> TimedNode {
@@ -61,7 +62,7 @@ fn a_regeneration_without_it_changes_neither_auth_time_nor_end() {
         let mut node = node();
         let id = node.create(json!({"user_id": "alice", "ttl": 100}));
         node.wait(60_000);
-        let mut request = session_node_testing::timed::with_type("regenerate_session", fields);
+        let mut request = session_node_testing::responder::with_type("regenerate_session", fields);
         request["old_session_id"] = id.into();
         let id = session_node_testing::text(&node.ask(request), "new_session_id");
         assert_eq!(node.list("alice")[0]["auth_time"], START);

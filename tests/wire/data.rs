@@ -4,6 +4,7 @@
 use serde_json::json;
 use session_node::session::Policy;
 use session_node_testing::errors::assert_error;
+use session_node_testing::responder::Responder;
 use session_node_testing::timed::TimedNode;
 
 fn node() -> TimedNode {

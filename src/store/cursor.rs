@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub struct Cursor(Vec<u8>);
 
 impl Cursor {
-    /// Makes a cursor of what the store needs to find the place again.
+    /// Makes a cursor of what the store needs to find the place again: at least one byte.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
     }
@@ -34,7 +34,8 @@ impl Cursor {
 
     /// Reads a cursor from its text; `None` if the text has another form.
     pub fn parse(text: &str) -> Option<Self> {
-        URL_SAFE_NO_PAD.decode(text).ok().map(Self)
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        (!bytes.is_empty()).then_some(Self(bytes))
     }
 }
 
@@ -60,7 +61,7 @@ mod tests {
         }
         assert_eq!(Cursor::at(7).place(), Some(7));
         assert_eq!(Cursor::from_bytes("alice").place(), None);
-        for wrong in ["=", "a b", "A", "é"] {
+        for wrong in ["", "=", "a b", "A", "é"] {
             assert_eq!(Cursor::parse(wrong), None, "{wrong}");
         }
     }

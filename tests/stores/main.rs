@@ -2,7 +2,9 @@
 
 session_node_testing::set_up!();
 
+mod backends;
 mod differential;
+mod every_store;
 mod memory;
 mod memory_exhaustion;
 mod redis;

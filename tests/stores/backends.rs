@@ -3,12 +3,12 @@
 use std::fmt::Display;
 
 use serde_json::Value;
-use session_node_testing::Node;
 #[cfg(feature = "sqlite")]
 use session_node_testing::place::Place;
 #[cfg(feature = "redis")]
 use session_node_testing::redis_server::{Cluster, RedisServer};
 use session_node_testing::responder::Responder;
+use session_node_testing::{Node, body, message};
 
 /// Where nodes keep their sessions.
 pub enum Backend {
@@ -120,6 +120,21 @@ impl Nodes {
             assert_eq!(page["more"], true);
             request["cursor"] = cursor.clone();
         }
+    }
+
+    /// Asks so many requests at once that they wait for each other in pipes. The nodes take turns, and the replies come
+    /// in the order of the requests.
+    pub fn ask_at_once(&mut self, requests: &[Value]) -> Vec<Value> {
+        let count = self.all.len();
+        for (number, node) in self.all.iter_mut().enumerate() {
+            let own = requests.iter().skip(number).step_by(count);
+            let lines = own.map(|request| message(request) + "\n");
+            node.write(lines.collect::<String>());
+        }
+        let asked = 0..requests.len();
+        asked
+            .map(|number| body(&self.all[number % count].recv()))
+            .collect()
     }
 }
 

@@ -7,8 +7,10 @@ mod differential;
 mod every_store;
 mod memory;
 mod memory_exhaustion;
+mod paging;
 mod redis;
 mod redis_access;
+mod redis_index;
 mod redis_linearizability;
 mod rotation_race;
 #[cfg(feature = "redis")]

@@ -12,6 +12,5 @@ mod conversation;
 mod durability;
 mod hostile;
 mod linearizability;
-#[path = "../stores/sequential.rs"]
 mod sequential;
 mod start_and_end;

@@ -13,8 +13,6 @@ mod redis_access;
 mod redis_index;
 mod redis_linearizability;
 mod rotation_race;
-#[cfg(feature = "redis")]
-mod sequential;
 mod sqlite;
 mod store_contract;
 mod stricter_policy;

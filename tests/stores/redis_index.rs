@@ -228,3 +228,22 @@ fn an_index_of_sessions_that_have_all_gone_is_of_no_use() {
     assert_eq!(alice.all_handles(), expected);
     assert_eq!(alice.index_size(), Some(FEW as u64 + 3));
 }
+
+#[test]
+fn an_index_goes_with_its_sessions() {
+    needs!(REDIS_SERVER);
+    let mut alice = Alice::with_sessions(FEW);
+    let expiry = |alice: &Alice, key: &str| {
+        let moment = alice.server.say(&format!("PEXPIRETIME {key}"));
+        from_redis_value::<i64>(moment).expect("a moment")
+    };
+    for ttl in [3600, 7200] {
+        begin(&mut alice.nodes, 1, ttl);
+        let until = expiry(&alice, &alice.hash);
+        assert!(until > 0);
+        assert_eq!(expiry(&alice, &alice.index), until, "after a create");
+        alice.lose_index();
+        alice.first("oldest", 1);
+        assert_eq!(expiry(&alice, &alice.index), until, "after a list");
+    }
+}

@@ -35,13 +35,14 @@ local session = {
 local fields = {'u', user, 'n', order}
 if ARGV[6] ~= '' then fields[#fields + 1] = 'd' .. handle; fields[#fields + 1] = ARGV[6] end
 if ARGV[7] ~= '' then fields[#fields + 1] = 'b' .. handle; fields[#fields + 1] = ARGV[7] end
-if is_indexed(kept[1], kept[2]) then
+local has_index = is_indexed(kept[1], kept[2])
+if has_index then
   call('ZADD', index, order, handle)
-  call('PEXPIREAT', index, now + max_ttl)
   fields[#fields + 1] = 'i'; fields[#fields + 1] = order
 end
 call('HSET', all, unpack(fields))
 write(session)
+if has_index then keep_index() end
 -- To look for it once in so many creates costs next to nothing.
 if order % MANY == 0 and not kept[2] and call('HLEN', all) > MANY then build_index(live_sessions()) end
 -- The hash is settled already: to settle it again would read all sessions of the user again.

@@ -114,6 +114,12 @@ local function settle()
   end
 end
 
+-- Makes the server delete the sorted set together with the hash. If a use has prolonged the hash since, the set goes
+-- earlier, and the next list makes it anew.
+local function keep_index()
+  call('PEXPIREAT', index, call('PEXPIRETIME', all))
+end
+
 -- Makes the sorted set of a user who has many sessions. `live` are all of them, by their order.
 local MANY = 128
 local function build_index(live)
@@ -128,9 +134,7 @@ local function build_index(live)
     call('ZADD', index, unpack(members))
   end
   call('HSET', all, 'i', call('HGET', all, 'n'))
-  -- By then no session of today is live, unless its user has authenticated again. If it goes too early, the next list
-  -- makes it anew.
-  call('PEXPIREAT', index, now + max_ttl)
+  keep_index()
 end
 
 -- Whether the sorted set knows all sessions, from what the hash says in n and i. A version of the node that does not

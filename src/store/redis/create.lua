@@ -35,9 +35,8 @@ local session = {
 local fields = {'u', user, 'n', order}
 if ARGV[6] ~= '' then fields[#fields + 1] = 'd' .. handle; fields[#fields + 1] = ARGV[6] end
 if ARGV[7] ~= '' then fields[#fields + 1] = 'b' .. handle; fields[#fields + 1] = ARGV[7] end
-local has_index = is_indexed(kept[1], kept[2])
+local has_index = is_indexed(kept[1], kept[2]) and on_index('ZADD', order, handle)
 if has_index then
-  call('ZADD', index, order, handle)
   fields[#fields + 1] = 'i'; fields[#fields + 1] = order
 end
 call('HSET', all, unpack(fields))

@@ -54,8 +54,8 @@ impl Destroyer<'_, '_> {
     /// Ends all sessions of these users. When one user's fail, the others' still end.
     fn destroy_users(&mut self, users: &[UserDigest]) -> Result<(), StoreError> {
         let destroy = |user: &UserDigest| {
-            let keys = self.pointers.keys_of(*user);
-            let mut script = scripts::run(ScriptName::DestroyUser, keys, self.policy, false);
+            let hash = self.pointers.hash(*user);
+            let mut script = scripts::run(ScriptName::DestroyUser, hash, self.policy, false);
             // No session is spared.
             script.arg("").arg("");
             script

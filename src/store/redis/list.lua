@@ -24,17 +24,18 @@ local function page_of_index()
     local wanted = limit + 1 - #page
     local handles
     if is_newest_first then
-      handles = call('ZRANGE', index, '(' .. last, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, wanted)
+      handles = on_index('ZRANGE', '(' .. last, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, wanted)
     else
-      handles = call('ZRANGE', index, '(' .. last, '+inf', 'BYSCORE', 'LIMIT', 0, wanted)
+      handles = on_index('ZRANGE', '(' .. last, '+inf', 'BYSCORE', 'LIMIT', 0, wanted)
     end
+    if not handles then return nil end
     if #handles == 0 then return page, false end
     local fields = {}
     for at, handle in ipairs(handles) do fields[at] = 's' .. handle end
     for at, head in ipairs(call('HMGET', all, unpack(fields))) do
       if not head then
         -- A version of the node that does not know the sorted set has ended it.
-        call('ZREM', index, handles[at])
+        on_index('ZREM', handles[at])
       else
         local session = unpack_head(handles[at], head)
         if expires(session) <= now then
@@ -68,7 +69,8 @@ local function page_of_all()
 end
 
 local page, is_cut
-if is_indexed(kept[2], kept[3]) then page, is_cut = page_of_index() else page, is_cut = page_of_all() end
+if is_indexed(kept[2], kept[3]) then page, is_cut = page_of_index() end
+if not page then page, is_cut = page_of_all() end
 local shown = {}
 for at = 1, math.min(limit, #page) do
   local session = page[at]

@@ -14,14 +14,6 @@ use crate::session::{SessionKey, whole_millis};
 /// How much longer than its session a pointer stays, so that it never goes first.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// The names of the two keys that hold everything of a user.
-pub struct UserKeys {
-    /// The hash of the user's sessions.
-    pub hash: String,
-    /// The sorted set that brings them in order, if there are many.
-    pub index: String,
-}
-
 /// The pointers on the servers, and what this node remembers of them. A method that takes commands adds to them.
 pub struct Pointers {
     /// What the names of all keys begin with.
@@ -88,13 +80,10 @@ impl Pointers {
         Command { key: pointer, cmd }
     }
 
-    /// Names the keys of a user. A cluster takes the slot from what is in braces.
-    pub fn keys_of(&self, user: UserDigest) -> UserKeys {
+    /// Names a user's hash. A cluster takes the slot from what is in braces.
+    pub fn hash(&self, user: UserDigest) -> String {
         let name = URL_SAFE_NO_PAD.encode(user);
-        UserKeys {
-            hash: format!("{}u:{{{name}}}", self.prefix),
-            index: format!("{}o:{{{name}}}", self.prefix),
-        }
+        format!("{}u:{{{name}}}", self.prefix)
     }
 
     /// Finds the user whose hash has this name; `None` if it is not the name of a hash.

@@ -242,7 +242,7 @@ impl Requests<'_> {
         let last = self.commands.len();
         self.commands.push(scripts::run(
             name,
-            self.pointers.keys_of(user),
+            self.pointers.hash(user),
             self.policy,
             self.detail,
         ));

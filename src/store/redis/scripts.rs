@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 use redis::{Cmd, Script, cmd};
 
 use super::exchange::Command;
-use super::pointers::UserKeys;
 use crate::session::{Policy, whole_millis};
 
 /// The first lines of scripts. A server without memory still runs the scripts that need no more of it.
@@ -54,13 +53,11 @@ static SCRIPTS: LazyLock<[Script; 11]> = LazyLock::new(|| {
     ]
 });
 
-/// Runs a script on the keys of a user, under a policy. With `detail`, it tells the times of the session. The caller
-/// adds the script's arguments.
-pub fn run(name: ScriptName, keys: UserKeys, policy: &Policy, detail: bool) -> Command {
+/// Runs a script on the hash `key`, under a policy. With `detail`, it tells the times of the session. The caller adds
+/// the script's arguments.
+pub fn run(name: ScriptName, key: String, policy: &Policy, detail: bool) -> Command {
     let mut cmd = cmd("EVALSHA");
-    let UserKeys { hash: key, index } = keys;
-    cmd.arg(SCRIPTS[name as usize].get_hash()).arg(2);
-    cmd.arg(&key).arg(index);
+    cmd.arg(SCRIPTS[name as usize].get_hash()).arg(1).arg(&key);
     cmd.arg(whole_millis(policy.max_ttl)).arg(u8::from(detail));
     Command { key, cmd }
 }

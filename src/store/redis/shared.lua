@@ -1,8 +1,8 @@
 -- Every script begins with this text. The scripts repeat the rules of `store/rules/`, and name its functions.
 --
--- KEYS[1] is a hash that holds everything of one user. KEYS[2], in the same slot, is a sorted set that a user of many
--- sessions has beside it: the handles by their order, so that a page of a list costs what it shows. A script reads and
--- writes no other key, so each operation is atomic on any cluster. The fields of the hash:
+-- KEYS[1] is a hash that holds everything of one user. A user of many sessions has a sorted set beside it, in the same
+-- slot: the handles by their order, so that a page of a list costs what it shows. A script reads and writes no other
+-- key, so each operation is atomic on any cluster. The fields of the hash:
 --
 --   u                the user's name
 --   n                how many sessions have begun, which gives them an order
@@ -20,7 +20,18 @@
 local call = redis.call
 local max_ttl = tonumber(table.remove(ARGV, 1))
 local wants_detail = table.remove(ARGV, 1) == '1'
-local all, index = KEYS[1], KEYS[2]
+local all = KEYS[1]
+
+-- Calls a command on the sorted set, and returns nil if that fails. While a cluster hands a slot over, the hash and the
+-- set may be on different servers for a moment. So the set is not among KEYS, which would make the server refuse the
+-- script, and nothing may depend on it: what it should say, the hash says too.
+local brace = string.find(all, '{', 1, true)
+local index = string.sub(all, 1, brace - 3) .. 'o:' .. string.sub(all, brace)
+local function on_index(command, ...)
+  local reply = redis.pcall(command, index, ...)
+  if type(reply) == 'table' and reply.err then return nil end
+  return reply
+end
 
 -- The session's present key, its place in the order, its times (created, authenticated, last used, end), and its idle
 -- timeout, 0 for none.
@@ -74,7 +85,7 @@ local function remove(session)
   for at = 1, #retired, RETIRED_SIZE do keys[#keys + 1] = string.sub(retired, at, at + 15) end
   local handle = session.handle
   call('HDEL', all, 's' .. handle, 'd' .. handle, 'b' .. handle, 'q' .. handle)
-  call('ZREM', index, handle)
+  on_index('ZREM', handle)
   is_settled = false
   return table.concat(keys)
 end
@@ -106,32 +117,37 @@ local function settle()
   if is_settled then return end
   local fields = call('HLEN', all)
   if fields <= 2 then
-    call('DEL', all, index)
+    call('DEL', all)
+    on_index('DEL')
   elseif fields <= SMALL then
     local last = 0
     for _, session in ipairs(live_sessions()) do last = math.max(last, expires(session)) end
-    if last == 0 then call('DEL', all, index) else call('PEXPIREAT', all, last) end
+    if last > 0 then
+      call('PEXPIREAT', all, last)
+    else
+      call('DEL', all)
+      on_index('DEL')
+    end
   end
 end
 
 -- Makes the server delete the sorted set together with the hash. If a use has prolonged the hash since, the set goes
 -- earlier, and the next list makes it anew.
 local function keep_index()
-  call('PEXPIREAT', index, call('PEXPIRETIME', all))
+  on_index('PEXPIREAT', call('PEXPIRETIME', all))
 end
 
 -- Makes the sorted set of a user who has many sessions. `live` are all of them, by their order.
 local MANY = 128
 local function build_index(live)
-  if #live <= MANY then return end
-  call('DEL', index)
+  if #live <= MANY or not on_index('DEL') then return end
   for first = 1, #live, 1000 do
     local members = {}
     for at = first, math.min(first + 999, #live) do
       members[#members + 1] = live[at].order
       members[#members + 1] = live[at].handle
     end
-    call('ZADD', index, unpack(members))
+    if not on_index('ZADD', unpack(members)) then return end
   end
   call('HSET', all, 'i', call('HGET', all, 'n'))
   keep_index()
@@ -140,7 +156,7 @@ end
 -- Whether the sorted set knows all sessions, from what the hash says in n and i. A version of the node that does not
 -- know the sorted set may have begun some.
 local function is_indexed(n, i)
-  return i and i == n and call('EXISTS', index) == 1
+  return i and i == n and on_index('EXISTS') == 1
 end
 
 -- Returns when the user had last authenticated while `key` was the session's, if it is its present key or a retired one

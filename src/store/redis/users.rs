@@ -161,7 +161,7 @@ impl UserLister<'_> {
 
     /// Reads the name of a user and some of the sessions.
     fn read(&self, user: UserDigest, cursor: u64) -> [Command; 2] {
-        let key = self.pointers.keys_of(user).hash;
+        let key = self.pointers.hash(user);
         let mut name = cmd("HGET");
         name.arg(&key).arg("u");
         let mut scan = cmd("HSCAN");

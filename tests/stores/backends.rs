@@ -1,4 +1,5 @@
-//! Every store that the program can open, for tests that ask all of them the same: real nodes that share what they keep.
+//! Every store that the program can open, for tests that ask all of them the same: real nodes that share what they
+//! keep.
 
 use std::fmt::Display;
 
